@@ -1,0 +1,3 @@
+module ravenswood.dev
+
+go 1.26

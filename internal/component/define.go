@@ -1,0 +1,45 @@
+package component
+
+// DefineBolt makes a bolt's Definition from its settings type C.
+func DefineBolt[C any](spec Spec, check func(*C) []Problem, open func(*C, Env) (Bolt, error)) Definition {
+	spec.Kind = KindBolt
+	d := define[C](spec, check)
+	d.NewBolt = func(config any, env Env) (Bolt, error) { return open(config.(*C), env) }
+	return d
+}
+
+// DefineSpout makes a spout's Definition from its settings type C.
+func DefineSpout[C any](spec Spec, check func(*C) []Problem, open func(*C, Env) (Spout, error)) Definition {
+	spec.Kind = KindSpout
+	d := define[C](spec, check)
+	d.NewSpout = func(config any, env Env) (Spout, error) { return open(config.(*C), env) }
+	return d
+}
+
+// DefineSink makes a sink's Definition from its settings type C.
+func DefineSink[C any](spec Spec, check func(*C) []Problem, open func(*C, Env) (Sink, error)) Definition {
+	spec.Kind = KindSink
+	d := define[C](spec, check)
+	d.NewSink = func(config any, env Env) (Sink, error) { return open(config.(*C), env) }
+	return d
+}
+
+// WithPorts adds the names of outputs that depend on the settings.
+func WithPorts[C any](d Definition, ports func(*C) []string) Definition {
+	d.Ports = func(config any) []string { return ports(config.(*C)) }
+	return d
+}
+
+// WithUses adds the services that settings refer to.
+func WithUses[C any](d Definition, uses func(*C) []string) Definition {
+	d.Uses = func(config any) []string { return uses(config.(*C)) }
+	return d
+}
+
+func define[C any](spec Spec, check func(*C) []Problem) Definition {
+	d := Definition{Spec: spec, NewConfig: func() any { return new(C) }}
+	if check != nil {
+		d.Check = func(config any) []Problem { return check(config.(*C)) }
+	}
+	return d
+}
