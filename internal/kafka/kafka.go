@@ -1,0 +1,35 @@
+// Package kafka is the one seam to the log: every other room produces, consumes, transacts and administers through it,
+// over Kafka's protocol, whether the cluster is the embedded broker or Apache Kafka.
+//
+// Clients are read_committed everywhere. Nothing here knows which broker answers.
+package kafka
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Config says which cluster to talk to and as whom.
+type Config struct {
+	Brokers  []string // host:port, at least one
+	ClientID string   // shown in the broker's logs; empty means "raven"
+	Log      *slog.Logger
+}
+
+// Options are the client options every client of ours has in common.
+func (c Config) Options() []kgo.Opt {
+	id := c.ClientID
+	if id == "" {
+		id = "raven"
+	}
+	return []kgo.Opt{
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ClientID(id),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ProducerLinger(0),
+		kgo.RetryTimeout(20 * time.Second),
+		kgo.MetadataMinAge(50 * time.Millisecond),
+	}
+}
