@@ -1,0 +1,34 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// ReadToEnd visits the committed records of a topic's partitions (all of them if nil) up to where the log ended when
+// it was called, each partition in order of offset, from one goroutine.
+//
+// The end is that of everything written, committed or not: a transaction that was decided before the call but whose
+// marker is still on its way is waited for, and so is one that is still open, until it ends or ctx is done. Whoever
+// needs the past of a certain producer fences it first.
+//
+// The bytes of a visited record share memory with the whole fetch: copy what is kept for long. An error of visit ends
+// the reading and is returned as it is. A cluster that does not answer for a minute is an error.
+func ReadToEnd(ctx context.Context, cfg Config, topic string, partitions []int32, visit func(*kgo.Record) error) error {
+	client, err := cfg.client()
+	if err != nil {
+		return fmt.Errorf("read topic %q: %w", topic, err)
+	}
+	defer client.Close()
+	c, err := newCursor(ctx, client, cfg.Log, topic, partitions)
+	if err != nil {
+		return err
+	}
+	ends, err := c.offsets(ctx, c.admin.ListEndOffsets)
+	if err != nil {
+		return err
+	}
+	return c.readTo(ctx, ends, visit)
+}
