@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"ravenswood.dev/internal/record"
 )
@@ -167,6 +168,15 @@ type Call struct {
 	Headers        []record.Header // what route header rules look at, and what is sent as HTTP headers
 	Body           []byte          // what is sent; nil sends Event
 	IdempotencyKey string          // sent as Idempotency-Key; the same for every attempt of one record at one bolt
+	Timeout        time.Duration   // longest time of this attempt; 0 takes the service's
+	Version        string          // the version, if Chooser was asked before; empty lets the route decide
+}
+
+// Chooser is an optional power of Services: to tell which version a call would go to. A bolt that merges calls (batches,
+// caches) asks first, so that it never merges what the route keeps apart, and sets Call.Version to the answer.
+type Chooser interface {
+	// Choose decides without calling; it neither blocks nor counts.
+	Choose(c Call) (version string, err error)
 }
 
 // Answer is what a service answered.
