@@ -1,0 +1,53 @@
+# The verbs of this repository. Everything needs only Go, make and the Go module proxy.
+
+GO       ?= go
+KILLS    ?= 50
+FUZZTIME ?= 30s
+TIMEOUT  ?= 10m
+PKG      ?= ./...
+
+# Linters are run from the module proxy at one version, so that nothing has to be installed.
+GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.DEFAULT_GOAL := help
+.PHONY: help run test race lint bench crash fuzz generate
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start the example: a generator, three services, a topology, results in a topic and in SQLite
+	$(GO) run ./cmd/raven up examples/enrich
+
+test: ## run the tests; what needs kcat, Postgres or real data says so and is left out where they are missing
+	$(GO) test -timeout $(TIMEOUT) $(PKG)
+
+race: ## run the tests under the race detector
+	$(GO) test -race -short -timeout $(TIMEOUT) $(PKG)
+
+lint: ## check formatting, vet, the house rules and the linters of .golangci.yml
+	@test -z "$$(gofmt -l api cmd examples internal test 2>/dev/null | tee /dev/stderr)" || { echo 'not formatted: gofmt -w the files above' >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) test -count=1 ./internal/lint
+	$(GOLANGCI) run ./...
+
+bench: ## measure; the last line of each is one JSON object with its ratio to a reference of the same run
+	$(GO) build -o bin/raven ./cmd/raven
+	bin/raven bench pass --output json
+	bin/raven bench transform --output json
+	bin/raven bench calls --output json
+	bin/raven bench exactly-once --output json
+	bin/raven bench route --output json
+
+crash: ## kill workers KILLS times under load and count what was lost, repeated or out of order
+	$(GO) run ./test/crash --kills $(KILLS)
+
+fuzz: ## fuzz every decoder of foreign bytes, each for FUZZTIME
+	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u); do \
+		for name in $$($(GO) test -list '^Fuzz' $$dir | grep '^Fuzz'); do \
+			echo "fuzz $$dir $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; \
+	done
+
+generate: ## write docs/reference anew from the components and commands
+	$(GO) run ./cmd/raven docs docs/reference
