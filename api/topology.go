@@ -25,9 +25,17 @@ type TopologySpec struct {
 	Limits       Limits          `yaml:"limits" doc:"What one worker may hold in memory."`
 	Retry        Retry           `yaml:"retry" doc:"What happens to a record that a bolt cannot work on for now."`
 	DrainTimeout Duration        `yaml:"drainTimeout" default:"10s" doc:"How long a stop waits for records in hand before it leaves them to the next start."`
+	Audit        *Audit          `yaml:"audit" doc:"How events are told apart, so that what went in can be counted against what came out."`
 	Spouts       map[string]Node `yaml:"spouts" required:"true" doc:"Where records enter, by name." component:"spout"`
 	Bolts        map[string]Node `yaml:"bolts" doc:"Where records are worked on, by name." component:"bolt"`
 	Sinks        map[string]Node `yaml:"sinks" required:"true" doc:"Where records leave, by name." component:"sink"`
+}
+
+// Audit makes a topology checkable from outside: every event that its spouts brought in must be in each of the sinks
+// exactly once, or be a dead letter.
+type Audit struct {
+	ID    string   `yaml:"id" required:"true" doc:"Path of the field that is different for every event." example:"messageId"`
+	Sinks []string `yaml:"sinks" doc:"Sinks that must hold every event; empty means all of them."`
 }
 
 // Limits bound the memory of one worker. A partition that reaches a limit is paused until room is back.
