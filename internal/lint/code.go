@@ -118,7 +118,7 @@ var drawerWords = []string{"util", "utils", "common", "helper", "helpers", "shar
 func drawers(t *Tree) []Finding {
 	var found collect
 	for _, f := range t.goes {
-		for _, segment := range strings.Split(strings.TrimSuffix(f.path, ".go"), "/") {
+		for segment := range strings.SplitSeq(strings.TrimSuffix(f.path, ".go"), "/") {
 			if w, bad := drawerWord(segment); bad {
 				found.in(f.path, "the word %q in a path", w)
 			}
