@@ -63,6 +63,8 @@ type Definition struct {
 	Ports func(config any) []string
 	// Uses names the services the settings refer to, so that the linter can check them; nil means none.
 	Uses func(config any) []string
+	// Format says what the records of a spout hold; nil means JSON.
+	Format func(config any) record.Format
 
 	NewBolt  func(config any, env Env) (Bolt, error)
 	NewSpout func(config any, env Env) (Spout, error)

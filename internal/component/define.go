@@ -1,5 +1,7 @@
 package component
 
+import "ravenswood.dev/internal/record"
+
 // DefineBolt makes a bolt's Definition from its settings type C.
 func DefineBolt[C any](spec Spec, check func(*C) []Problem, open func(*C, Env) (Bolt, error)) Definition {
 	spec.Kind = KindBolt
@@ -33,6 +35,12 @@ func WithPorts[C any](d Definition, ports func(*C) []string) Definition {
 // WithUses adds the services that settings refer to.
 func WithUses[C any](d Definition, uses func(*C) []string) Definition {
 	d.Uses = func(config any) []string { return uses(config.(*C)) }
+	return d
+}
+
+// WithFormat adds what the records of a spout hold.
+func WithFormat[C any](d Definition, format func(*C) record.Format) Definition {
+	d.Format = func(config any) record.Format { return format(config.(*C)) }
 	return d
 }
 
