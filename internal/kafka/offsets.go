@@ -1,0 +1,119 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// TopicPartition names a partition.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+// StableOffsets returns the last stable offset of every partition of the topics: everything below it is decided and
+// is what a committed reader can reach. Lag is measured against it.
+func (a *Admin) StableOffsets(ctx context.Context, topics ...string) (map[TopicPartition]int64, error) {
+	return a.list(ctx, "stable", a.admin.ListCommittedOffsets, topics)
+}
+
+// EndOffsets returns where the log of every partition of the topics ends, open transactions and markers included.
+func (a *Admin) EndOffsets(ctx context.Context, topics ...string) (map[TopicPartition]int64, error) {
+	return a.list(ctx, "end", a.admin.ListEndOffsets, topics)
+}
+
+// StartOffsets returns the first offset that every partition of the topics still has.
+func (a *Admin) StartOffsets(ctx context.Context, topics ...string) (map[TopicPartition]int64, error) {
+	return a.list(ctx, "start", a.admin.ListStartOffsets, topics)
+}
+
+func (a *Admin) list(ctx context.Context, what string, list listOffsets, topics []string) (map[TopicPartition]int64, error) {
+	offsets := map[TopicPartition]int64{}
+	if len(topics) == 0 { // no topics would mean all topics
+		return offsets, nil
+	}
+	listed, err := list(ctx, topics...)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %s offsets: %w", what, err)
+	}
+	for topic, partitions := range listed {
+		for p, o := range partitions {
+			offsets[TopicPartition{topic, p}] = o.Offset
+		}
+	}
+	return offsets, nil
+}
+
+// Committed is a position a group committed.
+type Committed struct {
+	Offset   int64 // the next offset to read
+	Metadata string
+}
+
+// CommittedOffsets returns what a group committed; empty if the group is unknown. While a transaction that commits
+// offsets of the group is open, the answer waits for its end.
+func (a *Admin) CommittedOffsets(ctx context.Context, group string) (map[TopicPartition]Committed, error) {
+	for {
+		resp, err := a.admin.FetchOffsets(ctx, group)
+		if err == nil {
+			err = resp.Error()
+		}
+		switch {
+		case errors.Is(err, kerr.UnstableOffsetCommit):
+			if err := pause(ctx, retryPause); err != nil {
+				return nil, fmt.Errorf("read offsets of group %q: a transaction is open: %w", group, err)
+			}
+			continue
+		case errors.Is(err, kerr.GroupIDNotFound):
+			return map[TopicPartition]Committed{}, nil
+		case err != nil:
+			return nil, fmt.Errorf("read offsets of group %q: %w", group, err)
+		}
+		return committed(resp), nil
+	}
+}
+
+func committed(resp kadm.OffsetResponses) map[TopicPartition]Committed {
+	offsets := map[TopicPartition]Committed{}
+	resp.Each(func(o kadm.OffsetResponse) {
+		if o.At >= 0 {
+			offsets[TopicPartition{o.Topic, o.Partition}] = Committed{Offset: o.At, Metadata: o.Metadata}
+		}
+	})
+	return offsets
+}
+
+// DeleteGroupOffsets forgets what a group committed for the topics, so that it starts anew there. The group must not
+// have members that read them.
+func (a *Admin) DeleteGroupOffsets(ctx context.Context, group string, topics ...string) error {
+	have, err := a.CommittedOffsets(ctx, group)
+	if err != nil {
+		return err
+	}
+	doomed := kadm.TopicsSet{}
+	for tp := range have {
+		for _, t := range topics {
+			if tp.Topic == t {
+				doomed.Add(tp.Topic, tp.Partition)
+			}
+		}
+	}
+	if len(doomed) == 0 {
+		return nil
+	}
+	resp, err := a.admin.DeleteOffsets(ctx, group, doomed)
+	if err == nil {
+		err = resp.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("delete offsets of group %q: %w", group, err)
+	}
+	return nil
+}
