@@ -29,7 +29,7 @@ type Cluster struct {
 
 // Check asks a cluster who it is. An *UnreachableError means that nobody answered within five seconds.
 func Check(ctx context.Context, cfg Config) (Cluster, error) {
-	client, err := cfg.client(kgo.RetryTimeout(checkTimeout), kgo.RequestRetries(3))
+	client, err := cfg.client(kgo.RetryTimeout(checkTimeout), kgo.RequestRetries(3), kgo.RequestTimeoutOverhead(checkTimeout))
 	if err != nil {
 		return Cluster{}, fmt.Errorf("prepare a client for %s: %w", quoted(cfg.Brokers), err)
 	}
