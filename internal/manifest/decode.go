@@ -198,7 +198,7 @@ func (d *decoder) value(v reflect.Value, n *yaml.Node, path string, f field) {
 		p := reflect.New(v.Type().Elem())
 		d.pointed(p.Elem(), n, path, f)
 		v.Set(p)
-	case isText(v.Type()):
+	case isText(v.Type()) && !isLongForm(v, resolved):
 		d.text(v, n, path)
 	case v.Kind() == reflect.Struct:
 		if resolved.Kind != yaml.MappingNode {
@@ -215,6 +215,12 @@ func (d *decoder) value(v reflect.Value, n *yaml.Node, path string, f field) {
 	default:
 		d.scalar(v, n, path, f, false)
 	}
+}
+
+// isLongForm says whether a type that also reads itself from text is written out: a struct as a mapping, a slice as a
+// list. Such a type's text is its short form, as in "key: id" for "key: [id]".
+func isLongForm(v reflect.Value, n *yaml.Node) bool {
+	return v.Kind() == reflect.Struct && n.Kind == yaml.MappingNode || v.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode
 }
 
 // pointed reads what a pointer points to. Text behind a pointer is a value to compare with or to hand on, not a name, so
