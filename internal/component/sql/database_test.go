@@ -1,0 +1,204 @@
+package sql
+
+import (
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/component/sql/pgtest"
+	"ravenswood.dev/internal/record"
+)
+
+// database is an empty database of one kind, for one case.
+type database struct {
+	driver string
+	dsn    string
+	db     *dbsql.DB // for looking at what the sink did, and for getting in its way
+}
+
+// onEach runs a test against SQLite and against Postgres, each time with an empty database.
+func onEach(t *testing.T, test func(t *testing.T, d *database)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, newSQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { test(t, newPostgres(t, server(t))) })
+}
+
+func newSQLite(t *testing.T) *database {
+	path := filepath.Join(t.TempDir(), "odd name?#%.db")
+	return &database{driver: "sqlite", dsn: path, db: connect(t, "sqlite", "file:"+strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)+"?_pragma=busy_timeout(10000)")}
+}
+
+var schemas atomic.Int64
+
+func newPostgres(t *testing.T, s *pgtest.Server) *database {
+	schema := fmt.Sprintf("case_%d", schemas.Add(1))
+	d := &database{driver: "postgres", dsn: s.DSN() + "&search_path=" + schema}
+	d.db = connect(t, "pgx", d.dsn)
+	d.exec(t, `CREATE SCHEMA `+schema)
+	return d
+}
+
+func connect(t *testing.T, driver, dsn string) *dbsql.DB {
+	t.Helper()
+	db, err := dbsql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// shared is the server that all tests of the package use, except those that stop it.
+var shared struct {
+	server *pgtest.Server
+	skip   string
+}
+
+// lifetime is the part of testing.TB that lives as long as the package's tests: TestMain has no testing.TB of its own.
+func TestMain(m *testing.M) {
+	if os.Getenv(writerEnv) != "" {
+		os.Exit(writerMain())
+	}
+	os.Exit(m.Run())
+}
+
+// server starts the shared server for the first test that asks; it ends with that test's root.
+func server(t *testing.T) *pgtest.Server {
+	t.Helper()
+	return pgtest.Start(t)
+}
+
+func (d *database) exec(t *testing.T, statement string) {
+	t.Helper()
+	if _, err := d.db.Exec(statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// rows returns the answer to a query as lines, null as "-".
+func (d *database) rows(t *testing.T, query string) string {
+	t.Helper()
+	rows, err := d.db.Query(query)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, _ := rows.Columns()
+	var lines []string
+	for rows.Next() {
+		cells := make([]dbsql.NullString, len(columns))
+		targets := make([]any, len(columns))
+		for i := range cells {
+			targets[i] = &cells[i]
+		}
+		if err := rows.Scan(targets...); err != nil {
+			t.Fatal(err)
+		}
+		texts := make([]string, len(columns))
+		for i, c := range cells {
+			texts[i] = "-"
+			if c.Valid {
+				texts[i] = c.String
+			}
+		}
+		lines = append(lines, strings.Join(texts, "|"))
+	}
+	if rows.Err() != nil {
+		t.Fatal(rows.Err())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// open opens a sink as node "out" of topology "t".
+func (d *database) open(t *testing.T, c Config) component.Sink {
+	t.Helper()
+	s, err := d.tryOpen(t, c)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func (d *database) tryOpen(t *testing.T, c Config) (component.Sink, error) {
+	t.Helper()
+	c.Driver, c.DSN = d.driver, d.dsn
+	if c.Mode == "" {
+		c.Mode = modeUpsert
+	}
+	if c.Sync == "" {
+		c.Sync = "full"
+	}
+	if problems := check(&c); len(problems) > 0 {
+		t.Fatalf("check: %v", problems)
+	}
+	return open(&c, component.Env{Topology: "t", Name: "out", Log: slog.New(slog.DiscardHandler)})
+}
+
+var p0 = component.Partition{Topic: "in", Partition: 0}
+
+func jsonRecord(value string) *record.Record {
+	return &record.Record{Value: []byte(value), Format: record.JSON, Time: time.UnixMilli(1_700_000_000_123),
+		Origin: record.Origin{Topic: "src", Partition: 3, Offset: 42}}
+}
+
+func jsonRecords(values ...string) []*record.Record {
+	var rs []*record.Record
+	for _, v := range values {
+		rs = append(rs, jsonRecord(v))
+	}
+	return rs
+}
+
+// deliver delivers records as the offsets from, from+1, ... and fails the test on an error.
+func deliver(t *testing.T, s component.Sink, from int64, values ...string) {
+	t.Helper()
+	if err := tryDeliver(s, from, values...); err != nil {
+		t.Fatalf("deliver from %d: %v", from, err)
+	}
+}
+
+func tryDeliver(s component.Sink, from int64, values ...string) error {
+	return s.Deliver(context.Background(), p0, from, from+int64(len(values)), jsonRecords(values...))
+}
+
+func wantRejected(t *testing.T, err error, index int, parts ...string) {
+	t.Helper()
+	var r *component.RejectedError
+	if !errors.As(err, &r) {
+		t.Fatalf("got %v, want a rejected record", err)
+	}
+	if r.Index != index {
+		t.Errorf("rejected record %d, want %d: %v", r.Index, index, err)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not say %q", err, part)
+		}
+	}
+}
+
+func wantRows(t *testing.T, d *database, query, want string) {
+	t.Helper()
+	if got := d.rows(t, query); got != want {
+		t.Errorf("%s:\ngot\n%s\nwant\n%s", query, got, want)
+	}
+}
+
+func wantPosition(t *testing.T, s component.Sink, want int64) {
+	t.Helper()
+	got, ok, err := s.Position(context.Background(), p0)
+	if err != nil || !ok || got != want {
+		t.Errorf("position is %d, %v, %v; want %d", got, ok, err, want)
+	}
+}
