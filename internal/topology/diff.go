@@ -1,11 +1,135 @@
 package topology
 
 import (
+	"fmt"
+	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"ravenswood.dev/api"
+	"ravenswood.dev/internal/manifest"
 )
+
+// Observed is what a cluster has now.
+type Observed struct {
+	Topics map[string]ObservedTopic
+	Groups map[string]string // state by name
+}
+
+// ObservedTopic is a topic that exists.
+type ObservedTopic struct {
+	Partitions int
+	Config     map[string]string // by Kafka names; a setting that is missing here is taken to be as wanted
+}
+
+// Action is what would happen to a thing.
+type Action string
+
+// The actions.
+const (
+	ActionCreate    Action = "create"    // it does not exist
+	ActionChange    Action = "change"    // its settings differ from those wanted
+	ActionConflict  Action = "conflict"  // it exists in a way that must not be changed: nothing may run
+	ActionUnchanged Action = "unchanged" // it is as wanted
+	ActionUse       Action = "use"       // it exists or runs already and is not ours to change
+	ActionStart     Action = "start"     // it is started
+)
+
+// Changes is what running the resources would do, in the order in which it would be done.
+type Changes struct {
+	Topics     []TopicChange    `json:"topics"`
+	Groups     []GroupChange    `json:"groups"`
+	Services   []VersionChange  `json:"services"`
+	Routes     []RouteChange    `json:"routes"`
+	Topologies []TopologyChange `json:"topologies"`
+}
+
+// TopicChange is what would happen to a topic.
+type TopicChange struct {
+	Name       string         `json:"name"`
+	Action     Action         `json:"action"`
+	Partitions int            `json:"partitions"`           // it has, or will have
+	Wanted     int            `json:"wantedPartitions"`     // differs from Partitions in a conflict
+	Internal   bool           `json:"internal"`             // belongs to a topology
+	Spec       api.TopicSpec  `json:"-"`                    // to create it with
+	Config     []ConfigChange `json:"config,omitempty"`     // to change
+	Topologies []string       `json:"topologies,omitempty"` // that need it
+	Message    string         `json:"message,omitempty"`    // of a conflict
+	Hint       string         `json:"hint,omitempty"`       // of a conflict: what to do
+}
+
+// ConfigChange is a setting that differs.
+type ConfigChange struct {
+	Key  string `json:"key"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// GroupChange is a consumer group.
+type GroupChange struct {
+	Name     string `json:"name"`
+	Action   Action `json:"action"` // create or use
+	Topology string `json:"topology"`
+	Member   string `json:"member"`          // who reads: "workers", or the name of a spout or sink
+	State    string `json:"state,omitempty"` // of a group that exists
+}
+
+// VersionChange is a version of a service.
+type VersionChange struct {
+	Service string   `json:"service"`
+	Version string   `json:"version"`
+	Action  Action   `json:"action"` // start a process, or use what runs
+	URLs    []string `json:"urls,omitempty"`
+	Command []string `json:"command,omitempty"`
+}
+
+// RouteChange is how calls to a service pick a version.
+type RouteChange struct {
+	Service string `json:"service"`
+	Route   string `json:"route,omitempty"` // the resource's name; empty for a service with one version and no route
+	Summary string `json:"summary"`
+}
+
+// TopologyChange is a topology that is started.
+type TopologyChange struct {
+	Name     string       `json:"name"`
+	Action   Action       `json:"action"`
+	Team     string       `json:"team,omitempty"`
+	Delivery api.Delivery `json:"delivery"`
+	Workers  int          `json:"workers"`
+	Steps    []Step       `json:"steps"`
+}
+
+// Step is one node of a topology and what follows it.
+type Step struct {
+	Name string   `json:"name"`
+	What string   `json:"what"`
+	Next []string `json:"next,omitempty"`
+}
+
+// Diff says what running the plans and resources would do to what is there now.
+func Diff(plans []*Plan, set *manifest.Set, observed Observed) Changes {
+	return Changes{
+		Topics:     diffTopics(plans, set, observed),
+		Groups:     diffGroups(plans, observed),
+		Services:   versions(set),
+		Routes:     routes(set),
+		Topologies: topologies(plans),
+	}
+}
+
+// Conflicts lists the topics that keep the plans from running.
+func (c Changes) Conflicts() []TopicChange {
+	var conflicts []TopicChange
+	for _, t := range c.Topics {
+		if t.Action == ActionConflict {
+			conflicts = append(conflicts, t)
+		}
+	}
+	return conflicts
+}
 
 // TopicConfig is a topic's settings by their Kafka names.
 func TopicConfig(s api.TopicSpec) map[string]string {
@@ -17,4 +141,205 @@ func TopicConfig(s api.TopicSpec) map[string]string {
 		config[key] = value
 	}
 	return config
+}
+
+func diffTopics(plans []*Plan, set *manifest.Set, observed Observed) []TopicChange {
+	wanted, users := map[string]Topic{}, map[string][]string{}
+	for _, t := range set.Topics {
+		wanted[t.Metadata.Name] = Topic{Name: t.Metadata.Name, Spec: t.Spec, Declared: true}
+	}
+	for _, p := range plans {
+		for _, t := range p.Topics {
+			if have, ok := wanted[t.Name]; !ok || t.Internal && !have.Internal {
+				wanted[t.Name] = t
+			}
+			users[t.Name] = append(users[t.Name], p.Name)
+		}
+	}
+	changes := []TopicChange{}
+	for _, name := range sortedKeys(wanted) {
+		have, exists := observed.Topics[name]
+		change := diffTopic(wanted[name], have, exists)
+		change.Topologies = users[name]
+		changes = append(changes, change)
+	}
+	return changes
+}
+
+func diffTopic(t Topic, have ObservedTopic, exists bool) TopicChange {
+	change := TopicChange{Name: t.Name, Action: ActionUnchanged, Partitions: have.Partitions, Wanted: t.Spec.Partitions, Internal: t.Internal, Spec: t.Spec}
+	switch {
+	case !exists:
+		change.Action, change.Partitions = ActionCreate, t.Spec.Partitions
+		return change
+	case !t.Declared && !t.Internal:
+		change.Action, change.Wanted = ActionUse, have.Partitions // somebody else's: it is taken as it is
+		return change
+	case !t.Declared:
+		change.Wanted = have.Partitions // our own from an earlier start: works with any count
+	}
+	if change.Partitions != change.Wanted {
+		return conflict(change)
+	}
+	for key, value := range TopicConfig(t.Spec) {
+		if now, known := have.Config[key]; known && now != value {
+			change.Config = append(change.Config, ConfigChange{Key: key, From: now, To: value})
+		}
+	}
+	if len(change.Config) > 0 {
+		slices.SortFunc(change.Config, func(a, b ConfigChange) int { return strings.Compare(a.Key, b.Key) })
+		change.Action = ActionChange
+	}
+	return change
+}
+
+// conflict is final: with another partition count keys would move to other partitions and lose their order.
+func conflict(change TopicChange) TopicChange {
+	change.Action = ActionConflict
+	change.Message = fmt.Sprintf("plan topic %q: it has %s, %d are declared", change.Name, count(change.Partitions, "partition"), change.Wanted)
+	change.Hint = fmt.Sprintf("declare partitions: %d, or make a topic of another name and move the records there", change.Partitions)
+	return change
+}
+
+func diffGroups(plans []*Plan, observed Observed) []GroupChange {
+	changes := []GroupChange{}
+	add := func(name, topology, member string) {
+		change := GroupChange{Name: name, Action: ActionCreate, Topology: topology, Member: member}
+		if state, exists := observed.Groups[name]; exists {
+			change.Action, change.State = ActionUse, state
+		}
+		changes = append(changes, change)
+	}
+	for _, p := range plans {
+		add(p.Group, p.Name, "workers")
+		for _, f := range p.Feeds {
+			add(f.Group, p.Name, f.Name)
+		}
+		for _, d := range p.Deliveries {
+			add(d.Group, p.Name, d.Name)
+		}
+	}
+	return changes
+}
+
+func versions(set *manifest.Set) []VersionChange {
+	changes := []VersionChange{}
+	for _, s := range set.Services {
+		for _, v := range s.Spec.Versions {
+			change := VersionChange{Service: s.Metadata.Name, Version: v.Name, Action: ActionUse}
+			if len(v.Exec) > 0 {
+				change.Action, change.Command = ActionStart, v.Exec
+			}
+			for _, address := range append(slices.Clone(v.URLs), v.URL) {
+				if u, err := url.Parse(address); err == nil && address != "" {
+					change.URLs = append(change.URLs, u.Redacted())
+				}
+			}
+			changes = append(changes, change)
+		}
+	}
+	return changes
+}
+
+func routes(set *manifest.Set) []RouteChange {
+	changes := []RouteChange{}
+	for _, s := range set.Services {
+		change := RouteChange{Service: s.Metadata.Name}
+		if r, ok := set.Route(s.Metadata.Name); ok {
+			change.Route, change.Summary = r.Metadata.Name, DescribeRoute(r.Spec)
+		} else if len(s.Spec.Versions) == 1 {
+			change.Summary = "always " + s.Spec.Versions[0].Name
+		}
+		changes = append(changes, change)
+	}
+	return changes
+}
+
+// DescribeRoute says in one line how a route decides, in the order in which it does.
+func DescribeRoute(r api.RouteSpec) string {
+	if r.Switch != "" {
+		return "switched to " + r.Switch + " for every call"
+	}
+	var parts []string
+	for i, rule := range r.Rules {
+		name := rule.Name
+		if name == "" {
+			name = strconv.Itoa(i + 1)
+		}
+		parts = append(parts, "rule "+name+" to "+rule.Version)
+	}
+	if r.Split != nil {
+		parts = append(parts, describeSplit(*r.Split))
+	}
+	parts = append(parts, "else "+r.Default)
+	if r.Mirror != nil {
+		parts = append(parts, "mirror "+r.Mirror.Percent.String()+" to "+r.Mirror.Version)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func describeSplit(s api.Split) string {
+	var shares []string
+	for _, v := range s.Versions {
+		shares = append(shares, v.Percent.String()+" to "+v.Version)
+	}
+	by := "the record's key"
+	if s.Key != "" {
+		by = s.Key
+	}
+	return strings.Join(shares, ", ") + " by " + by
+}
+
+func topologies(plans []*Plan) []TopologyChange {
+	changes := []TopologyChange{}
+	for _, p := range plans {
+		changes = append(changes, TopologyChange{Name: p.Name, Action: ActionStart, Team: p.Team, Delivery: p.Delivery, Workers: p.Workers, Steps: p.steps()})
+	}
+	return changes
+}
+
+// steps lists the nodes of a plan from spouts to sinks.
+func (p *Plan) steps() []Step {
+	var steps []Step
+	for _, in := range p.Inputs {
+		if in.Name == "" {
+			continue
+		}
+		what := "topic " + in.Topic
+		for _, f := range p.Feeds {
+			if f.Name == in.Name {
+				what = f.Component.Spec.Name
+			}
+		}
+		steps = append(steps, Step{Name: in.Name, What: what, Next: p.names(in.Next)})
+	}
+	for _, b := range p.Bolts {
+		steps = append(steps, Step{Name: b.Name, What: b.Component.Spec.Name, Next: p.names(slices.Concat(b.Next...))})
+	}
+	for _, s := range p.Sinks {
+		what := "topic " + s.Topic
+		for _, d := range p.Deliveries {
+			if d.Name == s.Name {
+				what = d.Component.Spec.Name
+			}
+		}
+		steps = append(steps, Step{Name: s.Name, What: what})
+	}
+	return steps
+}
+
+func (p *Plan) names(targets []Target) []string {
+	var names []string
+	for _, t := range targets {
+		name := ""
+		if t.Sink {
+			name = p.Sinks[t.Index].Name
+		} else {
+			name = p.Bolts[t.Index].Name
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
