@@ -9,9 +9,10 @@ import (
 // The page whose first table is the law of the floors.
 const floorsPage = "docs/internals/README.md"
 
-// room is a row of the table: a folder, what it may import, and whether it is pure.
+// room is a folder, what it may import, and whether it is pure. Rooms of one row of the table share all but the folder.
 type room struct {
 	path string
+	row  int
 	may  []string
 	pure bool
 }
@@ -22,21 +23,29 @@ var quoted = regexp.MustCompile("`([^`]+)`")
 func (t *Tree) roomsOf() []room {
 	page, _ := t.Text(floorsPage)
 	var rooms []room
+	row := 0
 	for line := range strings.Lines(page) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if len(cells) != 4 || !quoted.MatchString(cells[0]) {
+		if len(cells) != 4 {
 			continue
 		}
-		r := room{path: quoted.FindStringSubmatch(cells[0])[1], pure: strings.TrimSpace(cells[3]) == "pure"}
-		for _, m := range quoted.FindAllStringSubmatch(cells[2], -1) {
-			r.may = append(r.may, m[1])
+		row++
+		may, pure := quotedIn(cells[2]), strings.TrimSpace(cells[3]) == "pure"
+		for _, path := range quotedIn(cells[0]) {
+			rooms = append(rooms, room{path: path, row: row, may: may, pure: pure})
 		}
-		rooms = append(rooms, r)
 	}
 	return rooms
 }
 
-// roomOf finds the row that speaks for a folder: the one with the longest path.
+func quotedIn(cell string) (all []string) {
+	for _, m := range quoted.FindAllStringSubmatch(cell, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+// roomOf finds the room a folder belongs to: the one with the longest path.
 func roomOf(rooms []room, dir string) (best room, ok bool) {
 	for _, r := range rooms {
 		if inside(dir, r.path) && len(r.path) > len(best.path) {
@@ -48,11 +57,17 @@ func roomOf(rooms []room, dir string) (best room, ok bool) {
 
 func inside(dir, room string) bool { return dir == room || strings.HasPrefix(dir, room+"/") }
 
+// permission is one entry of the third column.
+type permission struct {
+	row int
+	may string
+}
+
 // floors holds every import among our own packages against the table, and the table against the imports: a permission
 // nobody uses is a hole nobody watches.
 func floors(t *Tree) []Finding {
 	var found collect
-	rooms, used, seen := t.roomsOf(), map[string]bool{}, map[string]bool{}
+	rooms, used, seen := t.roomsOf(), map[permission]bool{}, map[string]bool{}
 	for _, f := range t.code() {
 		from, ok := roomOf(rooms, f.dir)
 		seen[from.path] = true
@@ -62,11 +77,11 @@ func floors(t *Tree) []Finding {
 		}
 		for name, spec := range f.imports {
 			dir, ours := strings.CutPrefix(name, module+"/")
-			if !ours || inside(dir, from.path) {
+			to, _ := roomOf(rooms, dir)
+			if !ours || to.path == from.path {
 				continue
 			}
-			to, _ := roomOf(rooms, dir)
-			used[from.path+" "+to.path] = true
+			used[permission{from.row, to.path}] = true
 			if !slices.Contains(from.may, to.path) {
 				found.at(t.at(spec), "%s may not import %s", from.path, dir)
 			}
@@ -78,7 +93,7 @@ func floors(t *Tree) []Finding {
 			continue
 		}
 		for _, may := range r.may {
-			if !used[r.path+" "+may] {
+			if !used[permission{r.row, may}] {
 				found.in(floorsPage, "%s may import %s but does not", r.path, may)
 			}
 		}
