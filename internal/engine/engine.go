@@ -1,13 +1,28 @@
-// Package engine runs a plan: it owns workers, tasks, lanes and commits.
+// Package engine runs a plan: it reads its inputs, works records through its bolts in lanes, and commits results and
+// offsets together. See docs/internals/engine.md for the path of one record.
+//
+// Three kinds of loop do all the work, each exactly-once by itself:
+//
+//	worker    topics -> bolts -> topics, one transaction per commit interval (session.go, task.go)
+//	feed      an outside spout -> an internal topic, position and records in one transaction (feed.go)
+//	delivery  an internal topic -> an outside sink, offsets and rows in one transaction of the sink's (deliver.go)
+//
+// An Engine is safe for concurrent use; its parts say otherwise where they are not.
 package engine
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/kafka"
@@ -26,92 +41,213 @@ type Env struct {
 	At func(step string)
 }
 
+// component is the part of an Env that a component sees.
+func (env Env) component(plan *topology.Plan, name string) component.Env {
+	dir := filepath.Join(env.StateDir, name)
+	_ = os.MkdirAll(dir, 0o755) // a component that needs it says so better
+	return component.Env{
+		Topology: plan.Name, Name: name, Dir: plan.Dir, StateDir: dir, Services: env.Services,
+		Log: env.Log.With("topology", plan.Name, "node", name),
+	}
+}
+
 // Engine runs one plan in this process.
-type Engine struct{}
+type Engine struct {
+	plan       *topology.Plan
+	env        Env
+	log        *slog.Logger
+	workers    []*worker
+	feeds      []*feed
+	deliveries []*delivery
+	bolts      []*boltStats
+	admin      *kafka.Admin
+	letters    *kgo.Client // writes the dead letters of deliveries
+
+	counters      counters
+	commitLatency histogram
+	restarts      atomic.Int64
+	rate          rate
+	state         atomic.Value // string
+	stable        atomic.Pointer[map[kafka.TopicPartition]int64]
+
+	cancel context.CancelCauseFunc
+	failed sync.Once
+}
 
 // New prepares a plan to run: it opens the components, no more.
-func New(plan *topology.Plan, env Env) (*Engine, error) { return nil, errors.New("not built yet") }
+func New(plan *topology.Plan, env Env) (*Engine, error) {
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
+	}
+	if env.ID == "" {
+		return nil, errors.New("prepare topology: the process has no id")
+	}
+	e := &Engine{plan: plan, env: env, log: env.Log.With("topology", plan.Name)}
+	e.state.Store("starting")
+	for _, b := range plan.Bolts {
+		e.bolts = append(e.bolts, &boltStats{name: b.Name})
+	}
+	for i := range plan.Feeds {
+		e.feeds = append(e.feeds, &feed{plan: &plan.Feeds[i], engine: e})
+	}
+	for i := range plan.Deliveries {
+		e.deliveries = append(e.deliveries, &delivery{plan: &plan.Deliveries[i], engine: e, log: e.log})
+	}
+	for n := range max(plan.Workers, 1) {
+		w, err := newWorker(e, n)
+		if err != nil {
+			e.closeWorkers()
+			return nil, fmt.Errorf("prepare topology %q: %w", plan.Name, err)
+		}
+		e.workers = append(e.workers, w)
+	}
+	if env.Metrics != nil {
+		if err := env.Metrics.Register(newCollector(e)); err != nil {
+			e.closeWorkers()
+			return nil, fmt.Errorf("prepare topology %q: register metrics: %w", plan.Name, err)
+		}
+	}
+	return e, nil
+}
 
 // Run works until ctx is done, then drains within the plan's bound and returns nil; any other return is the error
-// that stopped the topology. The topics of the plan must exist.
-func (e *Engine) Run(ctx context.Context) error { return nil }
-
-// Status is the numbers of now.
-func (e *Engine) Status() Status { return Status{} }
-
-// Status is what one process knows of a topology.
-type Status struct {
-	Topology    string           `json:"topology"`
-	Delivery    string           `json:"delivery"`
-	State       string           `json:"state"` // starting, running, stopping, stopped, failed
-	Error       string           `json:"error,omitempty"`
-	In          int64            `json:"in"`          // records read and committed
-	Out         int64            `json:"out"`         // records written to topic sinks and committed
-	Dead        int64            `json:"dead"`        // records that became dead letters
-	InPerSecond float64          `json:"inPerSecond"` // over the last ten seconds
-	InFlight    int64            `json:"inFlight"`    // records read, not yet committed
-	Lag         int64            `json:"lag"`         // records before the last stable offset that are not committed yet
-	Parked      int64            `json:"parked"`      // records waiting for their key
-	ParkedKeys  []ParkedKey      `json:"parkedKeys,omitempty"`
-	Oldest      *Oldest          `json:"oldest,omitempty"`
-	Tasks       []TaskStatus     `json:"tasks"`
-	Bolts       []BoltStatus     `json:"bolts"`
-	Deliveries  []DeliveryStatus `json:"deliveries,omitempty"`
-	Feeds       []FeedStatus     `json:"feeds,omitempty"`
+// that stopped the topology. The topics of the plan must exist. Run may be called once.
+func (e *Engine) Run(ctx context.Context) error {
+	defer e.closeWorkers()
+	if err := e.connect(); err != nil {
+		e.state.Store("failed")
+		return err
+	}
+	defer e.disconnect()
+	working, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	e.cancel = cancel
+	e.state.Store("running")
+	err := e.runAll(working)
+	if err == nil {
+		if cause := context.Cause(working); cause != nil && ctx.Err() == nil {
+			err = cause
+		}
+	}
+	if err != nil {
+		e.state.Store("failed")
+		return err
+	}
+	e.state.Store("stopped")
+	return nil
 }
 
-// ParkedKey is a key whose records wait.
-type ParkedKey struct {
-	Key     string    `json:"key"`
-	Records int       `json:"records"`
-	Since   time.Time `json:"since"`
-	Bolt    string    `json:"bolt"`
-	Cause   string    `json:"cause"`
+// runAll runs the loops and stops them in the order of the stream: workers with their feeds first, then, when the last
+// results are on the log, deliveries.
+func (e *Engine) runAll(ctx context.Context) error {
+	live, stopAll := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAll()
+	var around sync.WaitGroup
+	around.Go(func() { e.watchStable(live) })
+	drain := make(chan struct{})
+	var delivering sync.WaitGroup
+	for _, d := range e.deliveries {
+		delivering.Go(func() { d.run(live, drain) })
+	}
+	errs := make([]error, len(e.workers))
+	var working sync.WaitGroup
+	for i, w := range e.workers {
+		working.Go(func() {
+			if errs[i] = w.run(ctx); errs[i] != nil {
+				e.fail(errs[i])
+			}
+		})
+	}
+	<-ctx.Done()
+	e.state.Store("stopping")
+	working.Wait()
+	e.drainDeliveries(live, drain, &delivering, stopAll)
+	stopAll()
+	delivering.Wait()
+	around.Wait()
+	return errors.Join(errs...)
 }
 
-// Oldest is the record that holds back a commit the longest.
-type Oldest struct {
-	Topic     string        `json:"topic"`
-	Partition int32         `json:"partition"`
-	Offset    int64         `json:"offset"`
-	Key       string        `json:"key"`
-	Bolt      string        `json:"bolt"`
-	Age       time.Duration `json:"ageNanos"`
+// drainDeliveries lets deliveries finish what is on the log, within the plan's bound.
+func (e *Engine) drainDeliveries(live context.Context, drain chan struct{}, delivering *sync.WaitGroup, stop func()) {
+	bound, cancel := context.WithTimeout(live, e.plan.Drain)
+	defer cancel()
+	e.readStable(bound)
+	close(drain)
+	finished := make(chan struct{})
+	go func() { delivering.Wait(); close(finished) }()
+	select {
+	case <-finished:
+	case <-bound.Done():
+		if len(e.deliveries) > 0 {
+			e.log.Warn("stopped before everything was delivered; the rest is delivered at the next start")
+		}
+		stop()
+		<-finished
+	}
 }
 
-// TaskStatus is one partition in work.
-type TaskStatus struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	Worker    int    `json:"worker"`
-	State     string `json:"state"`     // running, paused
-	Committed int64  `json:"committed"` // next offset to read after a restart
-	Stable    int64  `json:"stable"`    // last stable offset
-	InFlight  int    `json:"inFlight"`
+// fail stops the whole topology with its first fatal error.
+func (e *Engine) fail(err error) {
+	e.failed.Do(func() {
+		e.log.Error("topology stops", "cause", err)
+		e.cancel(err)
+	})
 }
 
-// BoltStatus is the work of one bolt.
-type BoltStatus struct {
-	Bolt    string  `json:"bolt"`
-	Records int64   `json:"records"`
-	Errors  int64   `json:"errors"`
-	Retries int64   `json:"retries"`
-	P50     float64 `json:"p50Millis"`
-	P99     float64 `json:"p99Millis"`
+func (e *Engine) connect() error {
+	admin, err := kafka.NewAdmin(e.env.Kafka)
+	if err != nil {
+		return fmt.Errorf("run topology %q: %w", e.plan.Name, err)
+	}
+	e.admin = admin
+	opts := append(e.env.Kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(kafka.InternalMaxRecord))
+	if e.letters, err = kgo.NewClient(opts...); err != nil {
+		return fmt.Errorf("run topology %q: %w", e.plan.Name, err)
+	}
+	return nil
 }
 
-// DeliveryStatus is the work of one outside sink.
-type DeliveryStatus struct {
-	Sink    string `json:"sink"`
-	Records int64  `json:"records"` // delivered by this process since its start
-	Lag     int64  `json:"lag"`
-	Error   string `json:"error,omitempty"` // why it waits, if it does
+func (e *Engine) disconnect() {
+	e.admin.Close()
+	e.letters.Close()
 }
 
-// FeedStatus is the work of one outside spout.
-type FeedStatus struct {
-	Spout   string `json:"spout"`
-	Records int64  `json:"records"`
-	Ended   bool   `json:"ended"`
-	Error   string `json:"error,omitempty"`
+func (e *Engine) closeWorkers() {
+	for _, w := range e.workers {
+		if err := w.graph.close(); err != nil {
+			e.log.Warn("close bolts", "cause", err)
+		}
+	}
+}
+
+// watchStable keeps the last stable offsets fresh: what lag is counted against.
+func (e *Engine) watchStable(ctx context.Context) {
+	for {
+		e.readStable(ctx)
+		e.rate.note(time.Now(), e.counters.in.Load())
+		if !sleep(ctx, time.Second) {
+			return
+		}
+	}
+}
+
+func (e *Engine) readStable(ctx context.Context) {
+	var topics []string
+	for _, in := range e.plan.Inputs {
+		topics = append(topics, in.Topic)
+	}
+	for _, d := range e.deliveries {
+		topics = append(topics, d.plan.Topic)
+	}
+	bound, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	stable, err := e.admin.StableOffsets(bound, topics...)
+	if err != nil {
+		return // the log cannot be reached; workers say so
+	}
+	e.stable.Store(&stable)
+	for _, d := range e.deliveries {
+		d.setStable(stable)
+	}
 }

@@ -41,14 +41,19 @@ type TransactorConfig struct {
 	Group         string
 	ID            string // transactional id and group instance id: the same after a restart, unique in the cluster
 	Topics        []string
-	Latest        map[string]bool // topics that begin at their end when the group has no offset
-	Transactional bool            // else offsets are committed after the flush, without a transaction
+	Latest        map[string]bool          // topics that begin at their end when the group has no offset
+	Manual        map[string]bool          // topics whose records name their partition; elsewhere the key picks it
+	MaxRecord     func(topic string) int32 // largest record batch the topic takes, in bytes; nil means Kafka's default
+	Transactional bool                     // else offsets are committed after the flush, without a transaction
 
 	// The rebalance callbacks. The group waits for them; partitions given up are still owned while Revoked runs.
 	// Assigned runs before offsets are read, after the id's last transaction has ended.
 	Assigned func(ctx context.Context, partitions map[string][]int32) error
-	Revoked  func(partitions map[string][]int32)
-	Lost     func(partitions map[string][]int32)
+	// Begin overrides where a partition begins, for members whose offsets are kept elsewhere; nil, or false, takes
+	// what the group has committed.
+	Begin   func(ctx context.Context, topic string, partition int32) (offset int64, ok bool, err error)
+	Revoked func(partitions map[string][]int32)
+	Lost    func(partitions map[string][]int32)
 }
 
 // Transactor is one member of a consumer group that produces and commits a chosen prefix of what it has read, in one
@@ -92,11 +97,16 @@ func NewTransactor(cfg TransactorConfig) (*Transactor, error) {
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MaxBufferedRecords(50_000),
+		kgo.RecordPartitioner(partitioner{manual: cfg.Manual, keyed: kgo.StickyKeyPartitioner(nil)}),
+		kgo.KeepControlRecords(), // so that the offsets of commit markers can be committed, too, and lag can reach zero
 		kgo.OnPartitionsAssigned(t.onAssigned),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { cfg.Revoked(p) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { cfg.Lost(p) }),
 		kgo.AdjustFetchOffsetsFn(t.noteOffsets),
 	)
+	if cfg.MaxRecord != nil {
+		opts = append(opts, kgo.ProducerBatchMaxBytesFn(cfg.MaxRecord))
+	}
 	if cfg.Transactional {
 		opts = append(opts, kgo.TransactionalID(cfg.ID), kgo.TransactionTimeout(transactionTimeout))
 	}
@@ -127,7 +137,7 @@ func (t *Transactor) onAssigned(ctx context.Context, cl *kgo.Client, partitions 
 
 // noteOffsets remembers what the group had committed and applies Latest. It refuses to let reading begin after a failed
 // assignment.
-func (t *Transactor) noteOffsets(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+func (t *Transactor) noteOffsets(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	if err := t.assigned.Load(); err != nil {
 		return nil, *err
 	}
@@ -136,6 +146,17 @@ func (t *Transactor) noteOffsets(_ context.Context, offsets map[string]map[int32
 	for topic, partitions := range offsets {
 		for p, o := range partitions {
 			at := o.EpochOffset().Offset
+			if t.cfg.Begin != nil {
+				offset, ok, err := t.cfg.Begin(ctx, topic, p)
+				if err != nil {
+					t.fail(&t.assigned, err)
+					return nil, err
+				}
+				if ok {
+					at = offset
+					partitions[p] = kgo.NewOffset().At(offset)
+				}
+			}
 			if at < 0 && t.cfg.Latest[topic] {
 				partitions[p] = kgo.NewOffset().AtEnd()
 			}
@@ -352,4 +373,18 @@ func classify(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", err, ErrAborted)
+}
+
+// partitioner lets records of some topics name their partition and goes by the key elsewhere, as all Kafka clients do.
+type partitioner struct {
+	manual map[string]bool
+	keyed  kgo.Partitioner
+}
+
+// ForTopic is part of kgo.Partitioner.
+func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	if p.manual[topic] {
+		return kgo.ManualPartitioner().ForTopic(topic)
+	}
+	return p.keyed.ForTopic(topic)
 }

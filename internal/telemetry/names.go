@@ -6,6 +6,9 @@ const (
 	RecordsIn      = "raven_records_in_total"          // topology
 	RecordsOut     = "raven_records_out_total"         // topology
 	DeadLetters    = "raven_dead_letters_total"        // topology
+	RecordsLost    = "raven_records_lost_total"        // topology
+	WorkerRestarts = "raven_worker_restarts_total"     // topology
+	CommitSeconds  = "raven_commit_seconds"            // topology, quantile
 	InFlight       = "raven_records_in_flight"         // topology
 	Lag            = "raven_lag_records"               // topology
 	Parked         = "raven_parked_records"            // topology
@@ -14,7 +17,7 @@ const (
 	BoltRecords    = "raven_bolt_records_total"        // topology, bolt
 	BoltErrors     = "raven_bolt_errors_total"         // topology, bolt
 	BoltRetries    = "raven_bolt_retries_total"        // topology, bolt
-	BoltSeconds    = "raven_bolt_seconds"              // topology, bolt, quantile
+	BoltSeconds    = "raven_bolt_seconds"              // topology, bolt
 	SinkRecords    = "raven_sink_records_total"        // topology, sink
 	SinkLag        = "raven_sink_lag_records"          // topology, sink
 	SpoutRecords   = "raven_spout_records_total"       // topology, spout

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ravenswood.dev/api"
+	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/internal/topology"
+)
+
+// worker keeps a session alive: one member of the topology's group, replaced by a new one after every failure.
+type worker struct {
+	engine        *Engine
+	plan          *topology.Plan
+	env           Env
+	graph         *graph
+	number        int
+	id            string // transactional id and group instance id
+	transactional bool
+	log           *slog.Logger
+	inputs        map[string]*topology.Input
+	limits        map[string]int32 // largest record by topic
+	maxRunning    int
+
+	parkedPartitions int32
+	lanes            sync.WaitGroup // of the session in being
+	snapshot         atomic.Pointer[snapshot]
+}
+
+func newWorker(e *Engine, number int) (*worker, error) {
+	g, err := openGraph(e.plan, e.env, e.bolts)
+	if err != nil {
+		return nil, err
+	}
+	w := &worker{
+		engine: e, plan: e.plan, env: e.env, graph: g, number: number,
+		id:            "raven." + e.plan.Name + "." + e.env.ID + "." + strconv.Itoa(number),
+		transactional: e.plan.Delivery == api.ExactlyOnce,
+		log:           e.env.Log.With("topology", e.plan.Name, "worker", number),
+		inputs:        make(map[string]*topology.Input),
+		limits:        make(map[string]int32),
+		maxRunning:    laneLimit(e.plan, e.env.Services),
+	}
+	for i := range e.plan.Inputs {
+		w.inputs[e.plan.Inputs[i].Topic] = &e.plan.Inputs[i]
+	}
+	for _, t := range e.plan.Topics {
+		if n, err := strconv.ParseInt(t.Spec.Config["max.message.bytes"], 10, 32); err == nil {
+			w.limits[t.Name] = int32(n)
+		}
+		if t.Name == e.plan.Parked {
+			w.parkedPartitions = int32(t.Spec.Partitions)
+		}
+	}
+	return w, nil
+}
+
+// defaultMaxRecord is what a topic takes if it says nothing else: Kafka's max.message.bytes.
+const defaultMaxRecord = 1_000_012
+
+func (w *worker) maxRecord(topic string) int32 {
+	if n, ok := w.limits[topic]; ok {
+		return n
+	}
+	return defaultMaxRecord
+}
+
+// run keeps a session alive until ctx is done. Only being replaced, which another process with the same id causes, ends
+// it for good.
+func (w *worker) run(ctx context.Context) error {
+	pause := 100 * time.Millisecond
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := newSession(w).run(ctx)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, kafka.ErrReplaced) {
+			return fmt.Errorf("run topology %q as %q: %w", w.plan.Name, w.id, err)
+		}
+		if ctx.Err() != nil {
+			w.log.Warn("stopped without a last commit; what it left is read again at the next start", "cause", err)
+			return nil
+		}
+		w.engine.restarts.Add(1)
+		if time.Since(began) > 10*time.Second {
+			pause = 100 * time.Millisecond
+		}
+		w.log.Warn("worker starts again from the last commit", "cause", err, "pause", pause)
+		sleep(ctx, pause)
+		pause = min(pause*2, 5*time.Second)
+	}
+	return nil
+}
+
+// at marks a step of a commit for crash tests.
+func (w *worker) at(step string) {
+	if w.env.At != nil {
+		w.env.At(step)
+	}
+}
+
+// noteLoss reports records that the log had deleted before they were read: the one loss that we cannot prevent must
+// at least not be silent.
+func (w *worker) noteLoss(t *task, start int64) {
+	w.engine.counters.lost.Add(start - t.next)
+	w.log.Error("records were deleted from the log before they were read (retention)",
+		"topic", t.id.topic, "partition", t.id.n, "from", t.next, "to", start, "records", start-t.next)
+	t.next = start
+}
