@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -31,4 +33,26 @@ func ReadToEnd(ctx context.Context, cfg Config, topic string, partitions []int32
 		return err
 	}
 	return c.readTo(ctx, ends, visit)
+}
+
+// Range is a stretch of a partition: from From up to but without To.
+type Range struct{ From, To int64 }
+
+// ReadRanges visits the committed records of stretches of a topic's partitions, as ReadToEnd does. It waits for what
+// is not written or not decided yet.
+func ReadRanges(ctx context.Context, cfg Config, topic string, ranges map[int32]Range, visit func(*kgo.Record) error) error {
+	client, err := cfg.client()
+	if err != nil {
+		return fmt.Errorf("read topic %q: %w", topic, err)
+	}
+	defer client.Close()
+	c, err := newCursor(ctx, client, cfg.Log, topic, slices.Sorted(maps.Keys(ranges)))
+	if err != nil {
+		return err
+	}
+	targets := map[int32]int64{}
+	for p, r := range ranges {
+		c.next[p], targets[p] = max(c.next[p], r.From), r.To
+	}
+	return c.readTo(ctx, targets, visit)
 }
