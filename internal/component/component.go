@@ -133,6 +133,14 @@ type Sink interface {
 	Close() error
 }
 
+// Auditor is an optional power of Sinks: to tell from outside which events they hold, so that they can be counted against
+// what went in.
+type Auditor interface {
+	// Each visits, for every row the sink holds, the text of the event's field with that path. It returns an error that
+	// is errors.ErrUnsupported if the sink does not keep the field.
+	Each(ctx context.Context, field string, visit func(text string) error) error
+}
+
 // Partition names a partition of the internal topic a sink is fed from.
 type Partition struct {
 	Topic     string

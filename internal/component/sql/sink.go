@@ -29,6 +29,8 @@ type store interface {
 	// lasting says whether an error of the methods above is about the table or the settings, so that trying again
 	// later does not help.
 	lasting(err error) bool
+	// each visits the values of one column, as text, of every row that has one.
+	each(ctx context.Context, column string, visit func(text string) error) error
 	close() error
 }
 
