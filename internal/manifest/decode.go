@@ -354,7 +354,7 @@ func (d *decoder) text(v reflect.Value, n *yaml.Node, path string) {
 		return
 	}
 	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(resolved.Value)); err != nil {
-		d.problem(n, path, CodeValueInvalid, "read "+path+": "+err.Error(), "")
+		d.problem(n, path, CodeValueInvalid, "read "+path+": "+strings.TrimPrefix(err.Error(), "read "), "")
 	}
 }
 

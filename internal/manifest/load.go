@@ -258,7 +258,7 @@ func (d *decoder) checkResourceName(name string) {
 }
 
 // malformed turns the YAML parser's error into a problem at the place it names. The parser leaves out the line if it is
-// the first, and never tells the column.
+// the first, counts from 0 in some of its messages, and never tells the column.
 func malformed(file string, data []byte, err error) Problem {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
 	at := position{line: 1}
@@ -267,7 +267,11 @@ func malformed(file string, data []byte, err error) Problem {
 			at.line, _ = strconv.Atoi(number)
 			message = text
 		}
+		if slices.Contains(countedFromZero, message) {
+			at.line++
+		}
 	}
+	at.line = min(at.line, 1+bytes.Count(bytes.TrimRight(data, " \t\r\n"), []byte("\n")))
 	hint := ""
 	switch {
 	case strings.Contains(message, "tab character"), strings.Contains(message, "cannot start any token"):
@@ -282,6 +286,12 @@ func malformed(file string, data []byte, err error) Problem {
 	}
 	return Problem{File: file, Line: at.line, Column: at.column, Code: CodeYAMLInvalid, Severity: SeverityError,
 		Message: "read YAML: " + message, Hint: hint}
+}
+
+// countedFromZero are the messages with which the YAML parser (not its scanner) names a line, counted from 0.
+var countedFromZero = []string{
+	"did not find expected '-' indicator",
+	"did not find expected ',' or ']'", "did not find expected ',' or '}'", "did not find expected <document start>",
 }
 
 func badCharacter(line string) (column int, hint string) {
