@@ -112,13 +112,14 @@ func (c *checker) topology(t manifest.Topology, reg *component.Registry) *Plan {
 
 func newPlan(t manifest.Topology) *Plan {
 	name := t.Metadata.Name
+	dead, replay := DeadLetterTopics(name)
 	return &Plan{
 		Name: name, Team: t.Metadata.Team, Dir: t.Dir,
 		Delivery: t.Spec.Delivery, Workers: t.Spec.Workers,
 		Commit: time.Duration(t.Spec.Commit), Drain: time.Duration(t.Spec.DrainTimeout),
 		Limits: t.Spec.Limits, Retry: t.Spec.Retry,
 		Group:       groupPrefix + name,
-		DeadLetters: name + ".dead-letters", Parked: name + ".parked", Replay: name + ".replay",
+		DeadLetters: dead, Parked: name + ".parked", Replay: replay,
 	}
 }
 
