@@ -42,6 +42,9 @@ type Broker struct {
 	addr    string
 	dir     *directory
 	cluster *kfake.Cluster
+	auto    *autoCreator
+	stop    chan struct{}
+	running sync.WaitGroup
 	close   sync.Once
 	err     error
 }
@@ -78,7 +81,8 @@ func (o Options) withDefaults() Options {
 }
 
 func serve(ctx context.Context, dir *directory, o Options) (*Broker, error) {
-	ln, err := listen(ctx, o.Addr)
+	auto := &autoCreator{log: o.Log}
+	ln, err := listen(ctx, o.Addr, auto.before)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +95,14 @@ func serve(ctx context.Context, dir *directory, o Options) (*Broker, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the log in %q: %w", o.Dir, err), ln.Close())
 	}
+	if err := auto.serve(addr); err != nil {
+		cluster.Close()
+		return nil, fmt.Errorf("serve %q: %w", addr, err)
+	}
 	o.Log.Info("broker started", "addr", addr, "dir", o.Dir, "took", time.Since(start).Round(time.Millisecond))
-	return &Broker{addr: addr, dir: dir, cluster: cluster}, nil
+	b := &Broker{addr: addr, dir: dir, cluster: cluster, auto: auto, stop: make(chan struct{})}
+	b.running.Go(func() { retain(cluster, b.stop) })
+	return b, nil
 }
 
 // clusterOptions is everything that is particular to what answers the protocol today.
@@ -103,7 +113,6 @@ func clusterOptions(data string, ln net.Listener, o Options) []kfake.Opt {
 		kfake.DataDir(data),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }),
 		kfake.WithLogger(logger{o.Log}),
-		kfake.AllowAutoTopicCreation(),
 		kfake.DefaultNumPartitions(o.Partitions),
 		// A crashed member must not hold its partitions for the six seconds Kafka demands at least.
 		kfake.GroupMinSessionTimeout(time.Second),
@@ -114,7 +123,7 @@ func clusterOptions(data string, ln net.Listener, o Options) []kfake.Opt {
 func brokerConfigs(o Options) map[string]string {
 	return map[string]string{
 		"num.partitions":                       strconv.Itoa(o.Partitions),
-		"log.cleaner.backoff.ms":               "15000",
+		"log.cleaner.backoff.ms":               never,
 		"group.consumer.heartbeat.interval.ms": "500",
 		"group.consumer.session.timeout.ms":    "10000",
 	}
@@ -127,6 +136,9 @@ func (b *Broker) Addr() string { return b.addr }
 // the directory back. Later calls return the first one's error.
 func (b *Broker) Close() error {
 	b.close.Do(func() {
+		close(b.stop)
+		b.running.Wait()
+		b.auto.close()
 		b.cluster.Close()
 		b.err = b.dir.release()
 	})
