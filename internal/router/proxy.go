@@ -16,6 +16,9 @@ import (
 	"ravenswood.dev/internal/record"
 )
 
+// proxyBuffer is how long an answer may be that is held back until it is complete; a longer one is passed on as it comes.
+const proxyBuffer = 64 << 10
+
 // Handler serves the routes as an HTTP proxy for programs in any language: /SERVICE/REST goes to the version that the
 // route decides on, with method, REST, query, headers and body as they came. Without REST it goes to the service's path.
 //
@@ -165,6 +168,11 @@ func (p *proxied) pass(resp *http.Response) *Error {
 	case resp.ContentLength > most && !p.headOnly:
 		return tooLarge(most)
 	}
+	if resp.ContentLength <= proxyBuffer && !p.headOnly {
+		if failure := holdBody(resp); failure != nil {
+			return failure
+		}
+	}
 	p.writeHead(resp)
 	if failure := p.copyBody(resp, most); failure != nil {
 		return failure
@@ -173,6 +181,26 @@ func (p *proxied) pass(resp *http.Response) *Error {
 		return fromStatus(resp, nil)
 	}
 	return nil
+}
+
+// holdBody reads an answer whose length is known before any of it goes out, so that a connection that breaks is told as an
+// error and not by a broken connection.
+func holdBody(resp *http.Response) *Error {
+	if resp.ContentLength <= 0 {
+		return nil
+	}
+	body := make([]byte, resp.ContentLength)
+	if _, err := io.ReadFull(resp.Body, body); err != nil {
+		return bodyBroke(err)
+	}
+	resp.Body = heldBody{bytes.NewReader(body), resp.Body}
+	return nil
+}
+
+// heldBody is a body that has been read, with the connection it came from.
+type heldBody struct {
+	io.Reader
+	io.Closer
 }
 
 func (p *proxied) writeHead(resp *http.Response) {
