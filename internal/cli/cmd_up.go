@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ravenswood.dev/internal/component/all"
+	"ravenswood.dev/internal/node"
+)
+
+type upOptions struct {
+	output
+	span   time.Duration
+	listen string
+	proxy  string
+}
+
+func (a *app) upCommand() *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use:   "up DIR",
+		Short: "Run everything in a folder: broker, services, routes, topologies",
+		Long: `Runs everything that the files of a folder describe in this process: the embedded broker (or with --brokers another
+cluster), the services' local processes, the routes, the topologies and the admin API.
+
+It stops on Ctrl-C or SIGTERM: what is in work is finished within a bound, then everything stops in order. A second
+signal stops at once; nothing is lost or repeated either way.
+
+With --for it stops by itself: outside spouts first, then, when everything that was in has come out, it counts from the
+topics and the databases themselves what became of every event, for each topology that declares audit, and prints it.
+Exit code 1 if an event was lost or duplicated, or a topology failed.`,
+		Example: "  raven up examples/enrich\n  raven up examples/enrich --for 20s --output json",
+		Args:    exactly("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(cmd); err != nil {
+				return err
+			}
+			return a.up(cmd.Context(), args[0], o)
+		},
+	}
+	o.bind(cmd)
+	cmd.Flags().DurationVar(&o.span, "for", 0, "stop by itself after so long, counted from the start of the process")
+	cmd.Flags().StringVar(&o.listen, "listen", node.DefaultBroker, "address of the embedded broker; port 0 takes a free one")
+	cmd.Flags().StringVar(&o.proxy, "proxy", "", "also serve the routes as an HTTP proxy on this address")
+	return cmd
+}
+
+// nodeOptions is what all commands that run a node have in common.
+func (a *app) nodeOptions(dir, id string) node.Options {
+	return node.Options{
+		Dir: dir, Registry: all.Components(), Data: a.global.data, Brokers: a.global.brokers, ID: id,
+		Admin: a.global.admin, Started: a.started, Output: a.Err, Log: a.log,
+	}
+}
+
+func (a *app) up(ctx context.Context, dir string, o upOptions) error {
+	options := a.nodeOptions(dir, "up")
+	options.Listen, options.Proxy = o.listen, o.proxy
+	options.Topologies, options.Supervise, options.Whereabout = true, true, true
+	n, err := a.start(ctx, options)
+	if err != nil {
+		return err
+	}
+	a.sayUp(n, o.proxy)
+	ended := a.wait(ctx, n, o)
+	var sum *summary
+	if o.span > 0 && ended == nil {
+		sum, err = a.finish(n, o)
+	}
+	fmt.Fprintln(a.Err, "stopping")
+	if err := errors.Join(ended, err, n.Stop(), n.Failed()); err != nil {
+		return err
+	}
+	if sum == nil {
+		return nil
+	}
+	return a.printSummary(sum, o)
+}
+
+// start brings a node up; files with errors are shown as lint shows them.
+func (a *app) start(ctx context.Context, o node.Options) (*node.Node, error) {
+	n, err := node.Up(ctx, o)
+	if wrong, ok := errors.AsType[*node.ProblemsError](err); ok {
+		return nil, a.refuse(wrong.Problems)
+	}
+	return n, err
+}
+
+func (a *app) sayUp(n *node.Node, proxy string) {
+	fmt.Fprintf(a.Err, "up in %s: broker %s, admin API %s\n", brief(time.Since(a.started)), strings.Join(n.Kafka().Brokers, ","), n.Admin())
+	if proxy != "" {
+		fmt.Fprintf(a.Err, "routes as an HTTP proxy: http://%s\n", n.Proxy())
+	}
+	if names := n.Topologies(); len(names) > 0 {
+		fmt.Fprintf(a.Err, "running %s; look with `raven status%s` and `raven tail TOPIC`; Ctrl-C stops\n", strings.Join(names, ", "), a.dataFlag())
+	}
+}
+
+// dataFlag is how the other commands find this node, if they need to be told.
+func (a *app) dataFlag() string {
+	if a.global.data == ".raven" {
+		return ""
+	}
+	return " --data " + a.global.data
+}
+
+const progressEvery = 5 * time.Second
+
+// wait shows progress until it is time to stop. The error says which part ended by itself.
+func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
+	var over <-chan time.Time
+	if o.span > 0 {
+		reserve := min(3*time.Second, o.span/4) // for draining and counting
+		over = time.After(time.Until(a.started.Add(o.span - reserve)))
+	}
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-over:
+			return nil
+		case err := <-n.Ended():
+			return err
+		case <-tick.C:
+			if !o.json() {
+				fmt.Fprintln(a.Err, progressLine(time.Since(a.started), n.Status()))
+			}
+		}
+	}
+}
+
+// finish drains and counts. It goes on after a signal: whoever asked for the numbers gets them.
+func (a *app) finish(n *node.Node, o upOptions) (*summary, error) {
+	const patience = 30 * time.Second
+	fmt.Fprintln(a.Err, "the spouts are stopped; waiting for everything to come out, then counting")
+	bound := max(time.Until(a.started.Add(o.span)), 0) + patience
+	audits, err := n.Drain(context.Background(), bound)
+	if err != nil {
+		return nil, err
+	}
+	return summarize(audits, n.Status(), time.Since(a.started)), nil
+}
