@@ -17,7 +17,7 @@ const (
 	CodeUnknownSource    = "unknown-source"     // from names nothing that gives records
 	CodeDuplicateSource  = "duplicate-source"   // from names the same output twice
 	CodeCycle            = "cycle"              // records would go round for ever
-	CodeUnfedBolt        = "unfed-bolt"         // no spout's records reach the bolt
+	CodeUnfedBolt        = "unfed-bolt"         // a bolt or sink without from, in a set that was not read from files
 	CodeUnusedSpout      = "unused-spout"       // nobody takes the spout's records
 	CodeDroppedOutput    = "dropped-output"     // nobody takes what a bolt emits
 	CodeUnknownService   = "unknown-service"    // a service that is not declared
@@ -55,8 +55,7 @@ func Build(set *manifest.Set, reg *component.Registry) ([]*Plan, []manifest.Prob
 			plans = append(plans, p)
 		}
 	}
-	c.between(plans)
-	return plans, manifest.Sort(c.problems)
+	return c.between(plans), manifest.Sort(c.problems)
 }
 
 // checker gathers problems.
@@ -170,41 +169,65 @@ func (c *checker) topic(t manifest.Topic) {
 	own := TopicConfig(api.TopicSpec{Retention: t.Spec.Retention, Cleanup: t.Spec.Cleanup})
 	for _, key := range sortedKeys(t.Spec.Config) {
 		if _, twice := own[key]; twice {
-			c.errorf(here.in("spec.config.%s", key), manifest.CodeDuplicateKey, "use spec.retention and spec.cleanup", "read spec.config: %q has a key of its own in spec", key)
+			c.errorf(here.in("spec.config.%s", key), manifest.CodeDuplicateKey, "use spec.retention and spec.cleanup",
+				"read spec.config: %q has a key of its own in spec", key)
 		}
 	}
 }
 
-// between checks what topologies do to one another.
-func (c *checker) between(plans []*Plan) {
+// between checks what topologies do to one another and returns the plans with which nothing is wrong.
+func (c *checker) between(plans []*Plan) []*Plan {
 	groups, internal := map[string]string{}, map[string]string{}
+	var good []*Plan
 	for _, p := range plans {
-		here := at{kind: api.KindTopology, name: p.Name, path: "metadata.name"}
-		for _, g := range p.groups() {
-			if owner, taken := groups[g]; taken && owner != p.Name {
-				c.errorf(here, CodeGroupConflict, "rename one of the two topologies, or the spout or sink", "plan topology %q: consumer group %q is that of topology %q too", p.Name, g, owner)
-			}
-			groups[g] = p.Name
-		}
-		for _, t := range p.Topics {
-			if !t.Internal {
-				continue
-			}
-			if owner, taken := internal[t.Name]; taken {
-				c.errorf(here, CodeInternalTopic, "rename one of the two topologies", "plan topology %q: its topic %q is that of topology %q too", p.Name, t.Name, owner)
-			}
-			internal[t.Name] = p.Name
+		before := c.errors
+		c.ownGroups(p, groups)
+		c.ownTopics(p, internal)
+		if c.errors == before {
+			good = append(good, p)
 		}
 	}
-	for _, p := range plans {
-		for _, s := range p.Sinks {
-			owner, taken := internal[s.Topic]
-			if s.Internal || !taken {
-				continue
-			}
-			here := at{kind: api.KindTopology, name: p.Name}
-			c.errorf(here.in("spec.sinks.%s.topic.name", s.Name), CodeInternalTopic, "write to a topic of your own", "plan sink %q: topic %q belongs to topology %q itself", s.Name, s.Topic, owner)
+	return slices.DeleteFunc(good, func(p *Plan) bool {
+		before := c.errors
+		c.foreignTopics(p, internal)
+		return c.errors > before
+	})
+}
+
+// ownGroups claims a plan's consumer groups. Names with dots in them can make those of two topologies the same.
+func (c *checker) ownGroups(p *Plan, taken map[string]string) {
+	for _, g := range p.groups() {
+		if owner, clash := taken[g]; clash && owner != p.Name {
+			c.errorf(at{api.KindTopology, p.Name, "metadata.name"}, CodeGroupConflict, "rename one of the two topologies, or the spout or sink",
+				"plan topology %q: consumer group %q is that of topology %q too", p.Name, g, owner)
 		}
+		taken[g] = p.Name
+	}
+}
+
+// ownTopics claims a plan's internal topics.
+func (c *checker) ownTopics(p *Plan, taken map[string]string) {
+	for _, t := range p.Topics {
+		if !t.Internal {
+			continue
+		}
+		if owner, clash := taken[t.Name]; clash {
+			c.errorf(at{api.KindTopology, p.Name, "metadata.name"}, CodeInternalTopic, "rename one of the two topologies",
+				"plan topology %q: its topic %q is that of topology %q too", p.Name, t.Name, owner)
+		}
+		taken[t.Name] = p.Name
+	}
+}
+
+// foreignTopics refuses sinks that write what a topology keeps for itself. Reading it is fine.
+func (c *checker) foreignTopics(p *Plan, internal map[string]string) {
+	for _, s := range p.Sinks {
+		owner, taken := internal[s.Topic]
+		if s.Internal || !taken {
+			continue
+		}
+		place := at{kind: api.KindTopology, name: p.Name}.in("spec.sinks.%s.topic.name", s.Name)
+		c.errorf(place, CodeInternalTopic, "write to a topic of your own", "plan sink %q: topic %q belongs to topology %q itself", s.Name, s.Topic, owner)
 	}
 }
 

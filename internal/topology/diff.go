@@ -143,45 +143,105 @@ func TopicConfig(s api.TopicSpec) map[string]string {
 	return config
 }
 
+// wish is a topic as the plans need it.
+type wish struct {
+	Topic
+	least int // partitions, below which a topology cannot work
+	users []string
+}
+
 func diffTopics(plans []*Plan, set *manifest.Set, observed Observed) []TopicChange {
-	wanted, users := map[string]Topic{}, map[string][]string{}
+	wishes := map[string]*wish{}
 	for _, t := range set.Topics {
-		wanted[t.Metadata.Name] = Topic{Name: t.Metadata.Name, Spec: t.Spec, Declared: true}
+		wishes[t.Metadata.Name] = &wish{Topic: Topic{Name: t.Metadata.Name, Spec: t.Spec, Declared: true}}
 	}
 	for _, p := range plans {
-		for _, t := range p.Topics {
-			if have, ok := wanted[t.Name]; !ok || t.Internal && !have.Internal {
-				wanted[t.Name] = t
-			}
-			users[t.Name] = append(users[t.Name], p.Name)
+		p.wish(wishes)
+	}
+	for range plans { // a topology may read the topics of another that read those of a third
+		for _, p := range plans {
+			p.grow(wishes, observed)
 		}
 	}
 	changes := []TopicChange{}
-	for _, name := range sortedKeys(wanted) {
+	for _, name := range sortedKeys(wishes) {
 		have, exists := observed.Topics[name]
-		change := diffTopic(wanted[name], have, exists)
-		change.Topologies = users[name]
-		changes = append(changes, change)
+		changes = append(changes, diffTopic(*wishes[name], have, exists))
 	}
 	return changes
 }
 
-func diffTopic(t Topic, have ObservedTopic, exists bool) TopicChange {
-	change := TopicChange{Name: t.Name, Action: ActionUnchanged, Partitions: have.Partitions, Wanted: t.Spec.Partitions, Internal: t.Internal, Spec: t.Spec}
+// wish adds the topics of a plan. What is internal to one topology may be read by another, which knows less of it.
+func (p *Plan) wish(wishes map[string]*wish) {
+	for _, t := range p.Topics {
+		w, known := wishes[t.Name]
+		switch {
+		case !known:
+			w = &wish{Topic: t}
+			wishes[t.Name] = w
+		case t.Internal && !w.Internal:
+			w.Topic = t
+		}
+		w.users = append(w.users, p.Name)
+	}
+}
+
+// grow gives the topics that are written by an input's partition number as many partitions as the largest input has. An
+// input that is not declared may turn out to have more than the plan could know.
+func (p *Plan) grow(wishes map[string]*wish, observed Observed) {
+	inputs := 0
+	for _, in := range p.Inputs {
+		if p.follows(in.Topic) {
+			continue
+		}
+		w := wishes[in.Topic]
+		inputs = max(inputs, w.Spec.Partitions)
+		if have, exists := observed.Topics[in.Topic]; exists && !w.Declared {
+			inputs = max(inputs, have.Partitions)
+		}
+	}
+	for _, t := range p.Topics {
+		w := wishes[t.Name]
+		if p.follows(t.Name) {
+			w.least = max(w.least, inputs)
+		}
+		if w.Internal && !w.Declared {
+			w.Spec.Partitions = max(w.Spec.Partitions, w.least)
+		}
+	}
+}
+
+// follows says whether records are written to a topic by the number of the partition they were read from.
+func (p *Plan) follows(topic string) bool {
+	return topic == p.DeadLetters || topic == p.Parked || topic == p.Replay
+}
+
+func diffTopic(w wish, have ObservedTopic, exists bool) TopicChange {
+	change := TopicChange{Name: w.Name, Action: ActionUnchanged, Partitions: have.Partitions, Wanted: w.Spec.Partitions,
+		Internal: w.Internal, Spec: w.Spec, Topologies: w.users}
 	switch {
 	case !exists:
-		change.Action, change.Partitions = ActionCreate, t.Spec.Partitions
-		return change
-	case !t.Declared && !t.Internal:
+		change.Action, change.Partitions = ActionCreate, w.Spec.Partitions
+	case !w.Declared && !w.Internal:
 		change.Action, change.Wanted = ActionUse, have.Partitions // somebody else's: it is taken as it is
 		return change
-	case !t.Declared:
-		change.Wanted = have.Partitions // our own from an earlier start: works with any count
+	case !w.Declared && have.Partitions >= w.least:
+		change.Wanted = have.Partitions // our own from an earlier start, and large enough
 	}
-	if change.Partitions != change.Wanted {
+	switch {
+	case change.Partitions < w.least:
+		return tooSmall(change, w.least)
+	case change.Partitions != change.Wanted:
 		return conflict(change)
+	case exists:
+		return configured(change, have)
 	}
-	for key, value := range TopicConfig(t.Spec) {
+	return change
+}
+
+// configured compares the settings of a topic that exists with those wanted.
+func configured(change TopicChange, have ObservedTopic) TopicChange {
+	for key, value := range TopicConfig(change.Spec) {
 		if now, known := have.Config[key]; known && now != value {
 			change.Config = append(change.Config, ConfigChange{Key: key, From: now, To: value})
 		}
@@ -198,6 +258,14 @@ func conflict(change TopicChange) TopicChange {
 	change.Action = ActionConflict
 	change.Message = fmt.Sprintf("plan topic %q: it has %s, %d are declared", change.Name, count(change.Partitions, "partition"), change.Wanted)
 	change.Hint = fmt.Sprintf("declare partitions: %d, or make a topic of another name and move the records there", change.Partitions)
+	return change
+}
+
+// tooSmall is a topology's own topic with fewer partitions than the topics it reads.
+func tooSmall(change TopicChange, least int) TopicChange {
+	change.Action, change.Wanted = ActionConflict, max(change.Wanted, least)
+	change.Message = fmt.Sprintf("plan topic %q: it has %s, its topology reads a topic with %d", change.Name, count(change.Partitions, "partition"), least)
+	change.Hint = fmt.Sprintf("it holds records of its topology: grow it to %d partitions with your cluster's tools, or run the topology under another name", least)
 	return change
 }
 

@@ -19,14 +19,12 @@ type graph struct {
 // node is a spout, bolt or sink.
 type node struct {
 	api.Node
-	name    string
-	kind    component.Kind
-	def     component.Definition
-	ports   []string // names of the outputs; the unnamed one is ""
-	from    []source
-	to      [][]*node // by port
-	unsure  bool      // a source could not be resolved: do not draw conclusions from what feeds it
-	reached bool      // records of a spout get here
+	name  string
+	kind  component.Kind
+	def   component.Definition
+	ports []string // names of the outputs; the unnamed one is ""
+	from  []source
+	to    [][]*node // by port
 }
 
 // source is one output of a node.
@@ -37,10 +35,18 @@ type source struct {
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// graph resolves who feeds whom and checks that records can flow.
+// nodesMax bounds the work of checking a graph. Nobody draws one of this size.
+const nodesMax = 1000
+
+// graph resolves who feeds whom and checks that records can flow: where every bolt and sink is fed, nothing is fed from
+// itself and only spouts begin, each of them is reached by some spout's records.
 func (c *checker) graph(here at, t manifest.Topology, reg *component.Registry) *graph {
 	g := &graph{byName: map[string]*node{}}
 	spec := here.in("spec")
+	if n := len(t.Spec.Spouts) + len(t.Spec.Bolts) + len(t.Spec.Sinks); n > nodesMax {
+		c.errorf(spec, CodeLimitInvalid, "split the topology", "read topology %q: it has %d spouts, bolts and sinks, more than %d", t.Metadata.Name, n, nodesMax)
+		return g
+	}
 	g.spouts = c.nodes(spec.in("spouts"), g, component.KindSpout, t.Spec.Spouts, reg)
 	g.bolts = c.nodes(spec.in("bolts"), g, component.KindBolt, t.Spec.Bolts, reg)
 	g.sinks = c.nodes(spec.in("sinks"), g, component.KindSink, t.Spec.Sinks, reg)
@@ -49,10 +55,6 @@ func (c *checker) graph(here at, t manifest.Topology, reg *component.Registry) *
 		c.uses(here, n)
 	}
 	cyclic := c.cycles(here, g)
-	for _, s := range g.spouts {
-		s.reach()
-	}
-	c.unfed(here, g, cyclic)
 	c.unused(here, g)
 	if !cyclic {
 		g.bolts = inOrder(g.bolts)
@@ -98,9 +100,8 @@ func (c *checker) connect(here at, g *graph, n *node, broken bool) {
 		return
 	}
 	if len(n.From) == 0 {
-		n.unsure = true
 		if !broken { // else it has been reported as missing
-			c.errorf(n.place(here), manifest.CodeMissingKey, "", "read %s %q: nothing feeds it", n.kind, n.name)
+			c.errorf(n.place(here), CodeUnfedBolt, "name a spout or bolt in its from", "read %s %q: nothing feeds it", n.kind, n.name)
 		}
 		return
 	}
@@ -111,8 +112,7 @@ func (c *checker) connect(here at, g *graph, n *node, broken bool) {
 		}
 		s, ok := c.source(place, g, n, from)
 		switch {
-		case !ok:
-			n.unsure = true
+		case !ok: // reported
 		case slices.Contains(n.from, s):
 			c.errorf(place, CodeDuplicateSource, "remove one of the two", "read %s %q: it is fed from %q twice", n.kind, n.name, from)
 		default:
@@ -127,7 +127,8 @@ func (c *checker) source(here at, g *graph, n *node, from string) (source, bool)
 	name, output, named := strings.Cut(from, ".")
 	s, ok := g.byName[name]
 	if !ok {
-		c.errorf(here, CodeUnknownSource, manifest.Suggest(name, g.sources(n)), "read %s %q: there is no spout or bolt %q to feed it", n.kind, n.name, name)
+		c.errorf(here, CodeUnknownSource, manifest.Suggest(name, g.sources(n)),
+			"read %s %q: there is no spout or bolt %q to feed it", n.kind, n.name, name)
 		return source{}, false
 	}
 	if s.kind == component.KindSink {
@@ -186,7 +187,8 @@ func (c *checker) uses(here at, n *node) {
 	}
 	for _, name := range n.def.Uses(n.Config) {
 		if !slices.Contains(known, name) {
-			c.errorf(n.place(here).in("%s.service", n.Component), CodeUnknownService, manifest.Suggest(name, known), "read %s %q: service %q is not declared", n.kind, n.name, name)
+			c.errorf(n.place(here).in("%s.service", n.Component), CodeUnknownService, manifest.Suggest(name, known),
+				"read %s %q: service %q is not declared", n.kind, n.name, name)
 		}
 	}
 }
@@ -245,33 +247,6 @@ func (n *node) next() []*node {
 	return all
 }
 
-func (n *node) reach() {
-	if n.reached {
-		return
-	}
-	n.reached = true
-	for _, next := range n.next() {
-		next.reach()
-	}
-}
-
-// unfed reports bolts and sinks that no record reaches, if nothing reported so far explains it.
-func (c *checker) unfed(here at, g *graph, cyclic bool) {
-	if cyclic {
-		return
-	}
-	for _, n := range append(slices.Clone(g.bolts), g.sinks...) {
-		if !n.reached && !n.excused() {
-			c.errorf(n.place(here).in("from"), CodeUnfedBolt, "feed it from a spout, or from a bolt that is fed by one", "read %s %q: no spout's records reach it", n.kind, n.name)
-		}
-	}
-}
-
-// excused says whether a reported mistake above the node may be why nothing reaches it.
-func (n *node) excused() bool {
-	return n.unsure || slices.ContainsFunc(n.from, func(s source) bool { return s.node.excused() })
-}
-
 // unused reports outputs that nobody takes.
 func (c *checker) unused(here at, g *graph) {
 	for _, s := range g.spouts {
@@ -296,7 +271,8 @@ func (c *checker) dropped(here at, b *node, output string) {
 		c.warnf(here, CodeDroppedOutput, "name it in the from of a bolt or sink, if the records are wanted", "read bolt %q: nobody takes the records it emits", b.name)
 		return
 	}
-	c.warnf(here, CodeDroppedOutput, "name \""+b.name+"."+output+"\" in the from of a bolt or sink, if the records are wanted", "read bolt %q: nobody takes the records of output %q", b.name, output)
+	c.warnf(here, CodeDroppedOutput, "name \""+b.name+"."+output+"\" in the from of a bolt or sink, if the records are wanted",
+		"read bolt %q: nobody takes the records of output %q", b.name, output)
 }
 
 // inOrder sorts bolts so that each comes after what feeds it; among those that could come next, the first by name does.

@@ -92,7 +92,8 @@ func (c *checker) version(here at, v api.ServiceVersion) {
 	}
 	switch {
 	case len(forms) == 0:
-		c.errorf(here, CodeAddressInvalid, "write url or urls for a version that runs already, exec for one that raven starts", "read version %q: it has none of url, urls and exec", v.Name)
+		c.errorf(here, CodeAddressInvalid, "write url or urls for a version that runs already, exec for one that raven starts",
+			"read version %q: it has none of url, urls and exec", v.Name)
 	case len(forms) > 1:
 		c.errorf(here.in("%s", forms[1]), CodeAddressInvalid, "keep one of them", "read version %q: it has %s", v.Name, strings.Join(forms, " and "))
 	}

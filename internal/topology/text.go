@@ -80,7 +80,7 @@ func topicLines(topics []TopicChange) []line {
 		case ActionChange:
 			l.text = "change " + describeConfig(t.Config)
 		case ActionConflict:
-			l.text = "has " + count(t.Partitions, "partition") + ", " + strconv.Itoa(t.Wanted) + " declared"
+			l.text = strings.TrimPrefix(t.Message, "plan topic "+strconv.Quote(t.Name)+": ")
 			l.below = []string{"hint: " + t.Hint}
 		case ActionUse:
 			l.text = "exists with " + count(t.Partitions, "partition") + ", used as it is"

@@ -171,8 +171,21 @@ func (c *checker) topics(here at, p *Plan) {
 	for _, name := range sortedKeys(needed) {
 		p.Topics = append(p.Topics, needed[name])
 	}
-	if t, ok := c.set.Topic(p.Parked); ok && t.Spec.Cleanup != "compact" {
-		c.errorf(at{api.KindTopic, p.Parked, "spec.cleanup"}, CodeInternalTopic, "write cleanup: compact and retention: 0s", "plan topic %q: topology %q keeps parked records in it and needs it compacted", p.Parked, p.Name)
+	c.declaredInternals(p, partitions)
+}
+
+// declaredInternals checks Topic resources that give a topology's own topics another shape.
+func (c *checker) declaredInternals(p *Plan, partitions int) {
+	for _, t := range p.Topics {
+		place := at{kind: api.KindTopic, name: t.Name}
+		if t.Declared && p.follows(t.Name) && t.Spec.Partitions < partitions {
+			c.errorf(place.in("spec.partitions"), CodeInternalTopic, "declare as many or more",
+				"plan topic %q: topology %q reads a topic with %d partitions and writes this one by their number", t.Name, p.Name, partitions)
+		}
+		if t.Declared && t.Name == p.Parked && t.Spec.Cleanup != "compact" {
+			c.errorf(place.in("spec.cleanup"), CodeInternalTopic, "write cleanup: compact",
+				"plan topic %q: topology %q keeps parked records in it until it is done with them", t.Name, p.Name)
+		}
 	}
 }
 

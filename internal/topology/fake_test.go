@@ -1,0 +1,123 @@
+package topology_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/component/topic"
+	"ravenswood.dev/internal/manifest"
+	"ravenswood.dev/internal/record"
+	"ravenswood.dev/internal/topology"
+)
+
+type (
+	noSettings struct{}
+	branches   struct {
+		To []string `yaml:"to" required:"true" doc:"Outputs."`
+	}
+	calls struct {
+		Service string `yaml:"service" required:"true" doc:"Service."`
+	}
+	expression struct {
+		When string `yaml:"when" required:"true" doc:"Expression."`
+	}
+)
+
+type fake struct{}
+
+func (fake) Process(context.Context, *record.Record, component.Emit) error { return nil }
+func (fake) Open(context.Context, []byte) error                            { return nil }
+func (fake) Next(context.Context, int) (component.Batch, error)            { return component.Batch{}, nil }
+func (fake) Close() error                                                  { return nil }
+func (fake) Position(context.Context, component.Partition) (int64, bool, error) {
+	return 0, false, nil
+}
+func (fake) Deliver(context.Context, component.Partition, int64, int64, []*record.Record) error {
+	return nil
+}
+
+func fakeBolt[C any](name string, check func(*C) []component.Problem) component.Definition {
+	return component.DefineBolt(component.Spec{Name: name}, check, func(*C, component.Env) (component.Bolt, error) { return fake{}, nil })
+}
+
+func fakeSpout(name string) component.Definition {
+	return component.DefineSpout(component.Spec{Name: name}, nil, func(*noSettings, component.Env) (component.Spout, error) { return fake{}, nil })
+}
+
+// fakes has a bolt for every way in which bolts differ for a plan.
+func fakes() *component.Registry {
+	return component.NewRegistry(
+		topic.Spout(), fakeSpout("generate"),
+		component.WithFormat(fakeSpout("bytes"), func(*noSettings) record.Format { return record.Raw }),
+		fakeBolt[noSettings]("pass", nil),
+		component.WithPorts(fakeBolt[branches]("branch", nil), func(c *branches) []string { return c.To }),
+		component.WithUses(fakeBolt[calls]("call", nil), func(c *calls) []string { return []string{c.Service} }),
+		fakeBolt("filter", func(c *expression) []component.Problem {
+			if i := strings.Index(c.When, "=>"); i >= 0 {
+				return []component.Problem{{Path: "when", Column: i + 1, Code: "expression-invalid", Message: fmt.Sprintf("compile %q: unexpected =>", c.When)}}
+			}
+			return nil
+		}),
+		topic.Sink(), component.DefineSink(component.Spec{Name: "store"}, nil, func(*noSettings, component.Env) (component.Sink, error) { return fake{}, nil }),
+	)
+}
+
+const head = "apiVersion: ravenswood.dev/v1alpha1\n"
+
+// graph wraps spouts, bolts and sinks in a topology. They begin in line 5.
+func graph(name, nodes string) string {
+	return head + "kind: Topology\nmetadata: {name: " + name + "}\nspec:\n" + nodes
+}
+
+// build reads and checks documents.
+func build(t *testing.T, documents ...string) (*manifest.Set, []*topology.Plan, []manifest.Problem) {
+	t.Helper()
+	reg := fakes()
+	set, problems := manifest.Parse("file.yaml", "dir", []byte(strings.Join(documents, "---\n")), reg)
+	plans, more := topology.Build(set, reg)
+	return set, plans, manifest.Sort(append(problems, more...))
+}
+
+// mustBuild is for documents without problems.
+func mustBuild(t *testing.T, documents ...string) (*manifest.Set, []*topology.Plan) {
+	t.Helper()
+	set, plans, problems := build(t, documents...)
+	if len(problems) > 0 {
+		t.Fatalf("problems: %v", brief(problems))
+	}
+	return set, plans
+}
+
+// brief is problems in the form of "line:column severity code".
+func brief(problems []manifest.Problem) []string {
+	var all []string
+	for _, p := range problems {
+		all = append(all, fmt.Sprintf("%d:%d %s %s", p.Line, p.Column, p.Severity, p.Code))
+	}
+	return all
+}
+
+// expectation is the problems that a bad input has, and words of the first.
+type expectation struct {
+	text          string
+	want          []string
+	message, hint string
+}
+
+func (e expectation) check(t *testing.T) {
+	t.Helper()
+	_, plans, problems := build(t, e.text)
+	if got := brief(problems); !slices.Equal(got, e.want) {
+		t.Fatalf("got %v, want %v: %+v", got, e.want, problems)
+	}
+	if !strings.Contains(problems[0].Message, e.message) || !strings.Contains(problems[0].Hint, e.hint) {
+		t.Errorf("%q, hint %q does not say %q, hint %q", problems[0].Message, problems[0].Hint, e.message, e.hint)
+	}
+	if manifest.HasErrors(problems) && strings.Contains(e.text, "kind: Topology") && len(plans) > 0 && !strings.Contains(e.text, "kind: Service") {
+		t.Error("a topology with an error has a plan")
+	}
+}
