@@ -6,14 +6,30 @@ package all
 
 import (
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/component/branch"
+	"ravenswood.dev/internal/component/call"
+	"ravenswood.dev/internal/component/file"
+	"ravenswood.dev/internal/component/filter"
+	"ravenswood.dev/internal/component/logger"
+	"ravenswood.dev/internal/component/sql"
 	"ravenswood.dev/internal/component/topic"
+	"ravenswood.dev/internal/component/transform"
 )
 
 // Components returns the registry of everything.
 func Components() *component.Registry {
 	return component.NewRegistry(
+		file.Spout(),
 		topic.Spout(),
 
+		branch.Definition(),
+		call.Definition(),
+		filter.Definition(),
+		logger.Definition(),
+		transform.Definition(),
+
+		file.Sink(),
+		sql.Sink(),
 		topic.Sink(),
 	)
 }
