@@ -111,6 +111,21 @@ func (s *session) run(ctx context.Context) error {
 		return err
 	}
 	defer s.close(cancel)
+	err := s.loop(ctx, live)
+	if err != nil && s.replaced(live) {
+		return fmt.Errorf("%w: %w", kafka.ErrReplaced, err)
+	}
+	return err
+}
+
+// replaced asks the group, for a moment, whether somebody else has our id now.
+func (s *session) replaced(live context.Context) bool {
+	ctx, cancel := context.WithTimeout(live, 5*time.Second)
+	defer cancel()
+	return s.tx.Replaced(ctx)
+}
+
+func (s *session) loop(ctx, live context.Context) error {
 	tick := time.NewTicker(s.plan.Commit)
 	defer tick.Stop()
 	stop := ctx.Done()

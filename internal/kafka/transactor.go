@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -344,6 +345,22 @@ func (t *Transactor) Abort(ctx context.Context) {
 		_ = t.cl.EndTransaction(ctx, kgo.TryAbort) // unanswered: the successor's takeover or the timeout ends it
 		t.inTxn = false
 	}
+}
+
+// Replaced says whether another process has joined the group under our id. A member that was fenced asks before it
+// comes back: it must not take the id from its successor.
+func (t *Transactor) Replaced(ctx context.Context) bool {
+	member, _ := t.cl.GroupMetadata()
+	groups, err := kadm.NewClient(t.cl).DescribeGroups(ctx, t.cfg.Group)
+	if err != nil {
+		return false
+	}
+	for _, m := range groups[t.cfg.Group].Members {
+		if m.InstanceID != nil && *m.InstanceID == t.cfg.ID && m.MemberID != member && member != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // Leave gives the partitions up at once instead of keeping them for a restart.
