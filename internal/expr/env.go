@@ -7,6 +7,36 @@ import (
 	"cel.dev/cel-go/ext"
 )
 
+// Environment is the language with further variables and functions. It is safe for concurrent use as far as its
+// functions are.
+type Environment struct{ env *cel.Env }
+
+// NewEnvironment adds to the bare language, without a record.
+func NewEnvironment(options ...cel.EnvOption) (*Environment, error) {
+	return extended(languageEnv, options)
+}
+
+// NewRecordEnvironment adds to the language over records.
+func NewRecordEnvironment(options ...cel.EnvOption) (*Environment, error) {
+	return extended(recordEnv, options)
+}
+
+func extended(base func() (*cel.Env, error), options []cel.EnvOption) (*Environment, error) {
+	env, err := base()
+	if err != nil {
+		return nil, err
+	}
+	if env, err = env.Extend(options...); err != nil {
+		return nil, err
+	}
+	return &Environment{env}, nil
+}
+
+// Compile prepares an expression of the environment. Its Input needs the values of the further variables: see Use.
+func (e *Environment) Compile(src string, want Kind) (*Program, []Problem) {
+	return compile(e.env, src, want)
+}
+
 // The environments are made at the first use: it takes milliseconds that a start without expressions need not pay.
 var (
 	languageEnv = sync.OnceValues(func() (*cel.Env, error) {

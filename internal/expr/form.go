@@ -316,5 +316,4 @@ var cheap = map[string]bool{
 	"lowerAscii": true, "upperAscii": true, "trim": true, "substring": true, "charAt": true, "orValue": true, "or": true,
 	"hasValue": true, "getFullYear": true, "getMonth": true, "getDate": true, "getDayOfMonth": true, "getDayOfWeek": true,
 	"getDayOfYear": true, "getHours": true, "getMinutes": true, "getSeconds": true, "getMilliseconds": true,
-	"random": true, "randomInt": true, "pick": true, "uuid": true, "zipf": true, "randomString": true,
 }

@@ -22,7 +22,7 @@ type Input struct {
 	object  document.Object
 	indexed bool    // object holds the index of r's value
 	event   ref.Val // r's value once it was asked for
-	extra   cel.Activation
+	further cel.Activation
 
 	// literals remembers how the decimals handed out during an evaluation are written, so that one that comes through
 	// unchanged is written the same way: doubles alone would turn 1.10 into 1.1.
@@ -42,6 +42,9 @@ const maxLiterals = 64
 func (in *Input) Reset(r *record.Record) {
 	in.r, in.event, in.indexed = r, nil, false
 }
+
+// Use gives the variables of an Environment that are not the record's. They stay through every Reset.
+func (in *Input) Use(further cel.Activation) { in.further = further }
 
 // Object returns the index of the record's value, for edits that follow; the error says why it has none. It is valid
 // until the next Reset.
@@ -65,9 +68,18 @@ func (in *Input) Parent() cel.Activation { return nil }
 
 // ResolveName implements cel.Activation.
 func (in *Input) ResolveName(name string) (any, bool) {
-	if in.extra != nil {
-		return in.extra.ResolveName(name)
+	if in.r != nil {
+		if v, ok := in.recordValue(name); ok {
+			return v, true
+		}
 	}
+	if in.further != nil {
+		return in.further.ResolveName(name)
+	}
+	return nil, false
+}
+
+func (in *Input) recordValue(name string) (ref.Val, bool) {
 	switch name {
 	case "event":
 		return in.eventValue(), true
