@@ -25,6 +25,7 @@ import (
 //	                 waiting ── renamed, truncated, ──▶ leaving
 //	                            or a later file
 type course struct {
+	atEnd    bool     // a file that is followed was read to its end for now
 	finished bool     // the file of the position is done with
 	leaving  bool     // followed to its end: what is there is all there will be
 	moved    bool     // the file was seen renamed or succeeded; it is left if that is still so after a pause
@@ -173,12 +174,15 @@ func (s *spout) pause(ctx context.Context) error {
 	}
 }
 
-// turn waits at the end of a file that is followed, and then sees what has become of it.
-func (s *spout) turn(ctx context.Context) error {
-	if err := s.pause(ctx); err != nil {
-		return err
+// turn sees what has become of a file that is followed before anything more is read from it: what is there now may be
+// the middle of a new life of the file.
+func (s *spout) turn() error {
+	if s.final() {
+		return nil
 	}
-	switch fate, err := s.look(); {
+	fate, err := s.look(s.course.atEnd)
+	s.course.atEnd = false
+	switch {
 	case err != nil:
 		return err
 	case fate == same:
@@ -205,10 +209,16 @@ const (
 	succeeded             // there is a later file
 )
 
-func (s *spout) look() (fate, error) {
+// look asks after the file, and at its end also after its successors.
+func (s *spout) look(atEnd bool) (fate, error) {
 	opened, err := s.in.file.Stat()
-	if err != nil {
+	switch {
+	case err != nil:
 		return same, fmt.Errorf("read %q: %w", s.at.File, err)
+	case opened.Size() < s.at.Offset+int64(len(s.in.window.seen())) || !s.at.matches(s.in.file):
+		return cut, nil
+	case !atEnd:
+		return same, nil
 	}
 	later, err := s.later()
 	if err != nil {
@@ -216,8 +226,6 @@ func (s *spout) look() (fate, error) {
 	}
 	there, err := os.Stat(s.path(s.at.File))
 	switch {
-	case opened.Size() < s.at.Offset+int64(len(s.in.window.seen())) || !s.at.matches(s.in.file):
-		return cut, nil
 	case len(s.course.backlog) > 0 || later != "":
 		return succeeded, nil
 	case errors.Is(err, fs.ErrNotExist):

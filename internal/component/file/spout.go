@@ -186,6 +186,9 @@ func (s *spout) Next(ctx context.Context, most int) (component.Batch, error) {
 			}
 			continue
 		}
+		if err := s.turn(); err != nil {
+			return component.Batch{}, err
+		}
 		records, err := s.read(most)
 		position, stampErr := s.stamp()
 		if stampErr != nil {
@@ -212,10 +215,12 @@ func (s *spout) after(ctx context.Context, some bool, err error) error {
 		_ = s.in.file.Close()
 		s.in, s.course.finished = nil, true
 		return nil
-	case some:
+	}
+	s.course.atEnd = true
+	if some {
 		return nil
 	}
-	return s.turn(ctx)
+	return s.pause(ctx)
 }
 
 // final says whether nothing more will be written to the file, so that its end ends a line.

@@ -77,10 +77,11 @@ type splitter interface {
 func (w *window) next(s splitter, limit int) (int, error) {
 	s.reset()
 	for {
-		if n := s.end(w.seen()); n > 0 {
+		n := s.end(w.seen())
+		if n > 0 && n <= unitMax {
 			return n, nil
 		}
-		if len(w.seen()) > limit {
+		if n > 0 || len(w.seen()) > limit {
 			return 0, errTooLong
 		}
 		if err := w.more(); err != nil {
