@@ -217,10 +217,9 @@ func (d *decoder) value(v reflect.Value, n *yaml.Node, path string, f field) {
 	}
 }
 
-// isLongForm says whether a type that also reads itself from text is written out: a struct as a mapping, a slice as a
-// list. Such a type's text is its short form, as in "key: id" for "key: [id]".
+// isLongForm says whether a type that also reads itself from text is written out here.
 func isLongForm(v reflect.Value, n *yaml.Node) bool {
-	return v.Kind() == reflect.Struct && n.Kind == yaml.MappingNode || v.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode
+	return hasLongForm(v.Type()) && (v.Kind() == reflect.Struct && n.Kind == yaml.MappingNode || v.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode)
 }
 
 // pointed reads what a pointer points to. Text behind a pointer is a value to compare with or to hand on, not a name, so
@@ -350,7 +349,7 @@ func setDefault(v reflect.Value, f field) {
 func (d *decoder) text(v reflect.Value, n *yaml.Node, path string) {
 	resolved := resolve(n)
 	if resolved.Kind != yaml.ScalarNode {
-		d.mismatch(n, path, wantText)
+		d.mismatch(n, path, wanted(v.Type()))
 		return
 	}
 	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(resolved.Value)); err != nil {
@@ -408,23 +407,27 @@ func (d *decoder) item(v reflect.Value, n *yaml.Node, path string, f field) {
 
 // wanted describes a type, for "want …".
 func wanted(t reflect.Type) string {
+	switch {
+	case hasLongForm(t) && t.Kind() == reflect.Slice:
+		return wantText + " or " + wantList
+	case hasLongForm(t):
+		return wantText + " or " + wantMap
+	case isText(t):
+		return wantText
+	}
 	switch t.Kind() {
 	case reflect.Struct, reflect.Map:
-		if !isText(t) {
-			return wantMap
-		}
+		return wantMap
 	case reflect.Slice:
 		return wantList
 	case reflect.Bool:
 		return wantBool
 	case reflect.Float32, reflect.Float64:
 		return wantFloat
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		if !isText(t) {
-			return wantWhole
-		}
+	case reflect.String:
+		return wantText
 	}
-	return wantText
+	return wantWhole
 }
 
 // scalar reads text, a number or a boolean. loose takes numbers and booleans as text if there is one way only to write

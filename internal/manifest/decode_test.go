@@ -40,6 +40,8 @@ func TestSettingsOfEveryTypeAreRead(t *testing.T) {
 		"lists of settings get defaults": {"{rules: [{when: a}, {when: b, to: c}]}", defaults(func(b *bench) { b.Rules = []rule{{"a", "rest"}, {"b", "c"}} })},
 		"settings by name":               {"{named: {r: {when: a}}}", defaults(func(b *bench) { b.Named = map[string]rule{"r": {"a", "rest"}} })},
 		"a date is text":                 {"{text: 2026-01-02}", defaults(func(b *bench) { b.Text = "2026-01-02" })},
+		"short forms":                    {"{names: a, columns: {c: x.y}}", defaults(func(b *bench) { b.Names, b.Columns = names{"a"}, map[string]column{"c": {Field: "x.y"}} })},
+		"long forms":                     {"{names: [a, b], columns: {c: {field: x, type: real}}}", defaults(func(b *bench) { b.Names, b.Columns = names{"a", "b"}, map[string]column{"c": {"x", "real"}} })},
 		"anything":                       {"{any: {a: [1, x]}}", defaults(func(b *bench) { b.Any = map[string]any{"a": []any{1, "x"}} })},
 	}
 	for name, c := range cases {
@@ -92,6 +94,8 @@ func TestSettingsThatDoNotFitAreRefused(t *testing.T) {
 		"key twice":               {"{whole: 1, whole: 2}", []string{"7:40 duplicate-key"}, "written twice, first in line 7", ""},
 		"required in a list":      {"{rules: [{to: a}]}", []string{"7:38 missing-key"}, `read spec.bolts.one.bench.rules[0]: key "when" is missing`, "for example: when: total > 7"},
 		"required but empty":      {`{rules: [{when: ""}]}`, []string{"7:45 missing-key"}, "it is empty", ""},
+		"long form, wrong":        {"{columns: {c: {type: rael}}}", []string{"7:40 missing-key", "7:50 value-invalid"}, `key "field" is missing`, ""},
+		"neither form":            {"{columns: {c: [a]}}", []string{"7:43 type-mismatch"}, "want text or a mapping of keys to values, got a list", ""},
 		"several at once":         {"{text: 1, whole: a, foo: 1}", []string{"7:36 type-mismatch", "7:46 type-mismatch", "7:49 unknown-key"}, "", ""},
 		"settings are text":       {"hello", []string{"7:29 type-mismatch"}, "want a mapping", ""},
 		"merge of text":           {"{<<: a}", []string{"7:34 type-mismatch"}, "a mapping to merge", ""},

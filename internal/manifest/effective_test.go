@@ -25,7 +25,7 @@ func TestEffectiveShowsDefaultsAndHidesSecrets(t *testing.T) {
 func TestEffectiveReadsBackAsItself(t *testing.T) {
 	set, _ := manifest.Load(filepath.Join("testdata", "good"), fakes())
 	settings := `{from: in, bench: {maybe: 0, equals: "7", list: ["true", a], waits: [1500ms], set: {"a.b": "null"}, option: {}, rules: [{when: "#"}],
-      named: {r: {when: "- x"}}, any: {a: [1, x, true]}, text: "", max: 3000, percent: 0.01}}`
+      named: {r: {when: "- x"}}, any: {a: [1, x, true]}, text: "", max: 3000, percent: 0.01, names: a, columns: {c: x, d: {field: y, type: text}}}}`
 	all, problems := parse(t, topology(settings))
 	if len(problems) > 0 {
 		t.Fatal(problems)

@@ -36,6 +36,8 @@ type bench struct {
 	Option  *inner            `yaml:"option" doc:"Settings that may be missing."`
 	Rules   []rule            `yaml:"rules" doc:"A list of settings."`
 	Named   map[string]rule   `yaml:"named" doc:"Settings by name."`
+	Names   names             `yaml:"names" doc:"One name or several."`
+	Columns map[string]column `yaml:"columns" doc:"Fields by column."`
 	Token   string            `yaml:"token" secret:"true" doc:"A secret."`
 	Any     any               `yaml:"any" doc:"Anything."`
 }
@@ -43,6 +45,24 @@ type bench struct {
 type inner struct {
 	A string `yaml:"a" default:"b" doc:"Text."`
 	N int    `yaml:"n" default:"3" doc:"A number."`
+}
+
+// names and column have a short form.
+type names []string
+
+func (n *names) UnmarshalText(text []byte) error {
+	*n = names{string(text)}
+	return nil
+}
+
+type column struct {
+	Field string `yaml:"field" required:"true" doc:"The field." example:"amount"`
+	Type  string `yaml:"type" enum:"text|real" doc:"The type."`
+}
+
+func (c *column) UnmarshalText(text []byte) error {
+	*c = column{Field: string(text)}
+	return nil
 }
 
 type rule struct {

@@ -74,8 +74,15 @@ var (
 	typeTextUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// isText says whether values of the type are read by their own UnmarshalText.
+// isText says whether values of the type are read by their own UnmarshalText. If it is a struct with settings or a list,
+// that text is a short form, as in "key: id" for "key: [id]"; see hasLongForm.
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(typeTextUnmarshaler) }
+
+// hasLongForm says whether a type that reads itself from text can be written out as well: a struct as a mapping, a slice
+// as a list.
+func hasLongForm(t reflect.Type) bool {
+	return isText(t) && (t.Kind() == reflect.Slice || t.Kind() == reflect.Struct && len(fieldsOf(t)) > 0)
+}
 
 // isGroup says whether the type is a struct of further fields.
 func isGroup(t reflect.Type) bool { return t.Kind() == reflect.Struct && !isText(t) && t != typeNode }

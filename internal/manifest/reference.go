@@ -106,7 +106,7 @@ func writeRows(b *bytes.Buffer, t reflect.Type, prefix string) {
 // innerGroup finds the struct within a field, if there is one, and how a path goes on into it.
 func innerGroup(t reflect.Type) (inner reflect.Type, suffix string) {
 	switch {
-	case isGroup(t):
+	case isGroup(t), t.Kind() == reflect.Struct && hasLongForm(t):
 		return t, ""
 	case t.Kind() == reflect.Pointer:
 		return innerGroup(t.Elem())
@@ -132,14 +132,20 @@ func typeName(t reflect.Type, f field) string {
 		return string(f.component)
 	case len(f.enum) > 0 && t.Kind() == reflect.String:
 		return "`" + strings.Join(f.enum, "`, `") + "`"
+	case hasLongForm(t):
+		return "text or " + kindName(t, f)
 	case isText(t):
 		return "text"
 	}
+	return kindName(t, f)
+}
+
+func kindName(t reflect.Type, f field) string {
 	switch t.Kind() {
 	case reflect.Pointer:
 		return typeName(t.Elem(), f)
 	case reflect.Slice:
-		return "list of " + typeName(t.Elem(), f)
+		return "list of " + plural(typeName(t.Elem(), f))
 	case reflect.Map:
 		return "map of names to " + typeName(t.Elem(), f)
 	case reflect.Struct:
@@ -154,6 +160,14 @@ func typeName(t reflect.Type, f field) string {
 		return "any"
 	}
 	return "whole number"
+}
+
+// plural is the name of a type for several of them; text has none, nor have listed values.
+func plural(name string) string {
+	if name == "text" || strings.Contains(name, "`") || strings.Contains(name, " ") {
+		return name
+	}
+	return name + "s"
 }
 
 func defaultCell(f field) string {

@@ -157,7 +157,7 @@ func fieldSchema(f field) schema {
 
 // plain is a value of a tag as JSON has it: text for fields that read text, else whatever its YAML says.
 func plain(text string, t reflect.Type) any {
-	if t.Kind() == reflect.String || isText(t) {
+	if t.Kind() == reflect.String || isText(t) && !hasLongForm(t) {
 		return strings.Trim(text, "'")
 	}
 	var v any
@@ -174,9 +174,16 @@ func valueSchema(t reflect.Type, f field, loose bool) schema {
 		return ref(string(f.component))
 	case t.Kind() == reflect.Pointer:
 		return valueSchema(t.Elem(), f, true)
+	case hasLongForm(t):
+		return schema{"oneOf": []schema{{"type": []string{"string", "number", "boolean"}}, writtenOut(t, f, loose)}}
 	case isText(t):
 		return schema{"type": []string{"string", "number"}}
 	}
+	return writtenOut(t, f, loose)
+}
+
+// writtenOut is the schema of a type that is not read from its own text.
+func writtenOut(t reflect.Type, f field, loose bool) schema {
 	switch t.Kind() {
 	case reflect.Struct:
 		return groupSchema(t)

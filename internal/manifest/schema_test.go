@@ -180,7 +180,7 @@ func TestSchemaAcceptsWhatLoadAccepts(t *testing.T) {
 	set, _ := manifest.Load(filepath.Join("testdata", "good"), fakes())
 	texts := map[string][]byte{
 		"files":     set.Effective(),
-		"all types": []byte(topology(`{from: in, bench: {maybe: 0, equals: 7, list: [1, a, true], waits: [0, 1s], set: {a: 7}, option: {}, rules: [{when: a}], named: {r: {when: a}}, any: [1], percent: 10}}`)),
+		"all types": []byte(topology(`{from: in, bench: {maybe: 0, equals: 7, list: [1, a, true], waits: [0, 1s], set: {a: 7}, option: {}, rules: [{when: a}], named: {r: {when: a}}, any: [1], percent: 10, names: a, columns: {c: x, d: {field: y, type: text}}}}`)),
 		"null":      []byte(topology(`{from: [in], log: }`)),
 	}
 	for name, text := range texts {
@@ -203,6 +203,8 @@ func TestSchemaRefusesWhatLoadRefuses(t *testing.T) {
 		"unknown key":       topology(`{from: in, bench: {txet: a}}`),
 		"not allowed":       topology(`{from: in, bench: {mode: fats}}`),
 		"wrong type":        topology(`{from: in, bench: {list: a}}`),
+		"long form":         topology(`{from: in, bench: {columns: {c: {type: text}}}}`),
+		"neither form":      topology(`{from: in, bench: {columns: {c: [a]}}}`),
 		"required":          topology(`{from: in, bench: {rules: [{}]}}`),
 		"unknown component": topology(`{from: in, cal: {}}`),
 		"two components":    topology(`{from: in, log: {}, bench: {}}`),
