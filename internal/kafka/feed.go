@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -53,6 +54,9 @@ const InternalMaxRecord = 32 << 20
 // Position returns what the last commit stored, nil before the first.
 func (w *FeedWriter) Position(ctx context.Context) ([]byte, error) {
 	offsets, err := kadm.NewClient(w.cl).FetchOffsets(ctx, w.cfg.Group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil // some brokers say so of a group that never committed
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read position of %q: %w", w.cfg.Group, err)
 	}
