@@ -71,7 +71,7 @@ func (a *app) generate(cmd *cobra.Command, o generateOptions) error {
 	if err := o.check(cmd); err != nil {
 		return err
 	}
-	client, err := a.openClient(cmd.Context())
+	client, err := a.openClient(cmd.Context(), kgo.AllowAutoTopicCreation())
 	if err != nil {
 		return err
 	}

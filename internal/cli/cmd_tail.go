@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -100,8 +101,11 @@ func (t *tailing) run(ctx context.Context) error {
 func (t *tailing) starts(ctx context.Context) (map[int32]kgo.Offset, error) {
 	first, err1 := t.admin.ListStartOffsets(ctx, t.topic)
 	ends, err2 := t.admin.ListCommittedOffsets(ctx, t.topic)
+	if errors.Is(ends.Error(), kerr.UnknownTopicOrPartition) {
+		return nil, withHint(fmt.Errorf("read topic %q: there is no such topic", t.topic), "`raven plan DIR` lists the topics of your files")
+	}
 	if err := errors.Join(err1, err2, first.Error(), ends.Error()); err != nil {
-		return nil, withHint(fmt.Errorf("read topic %q: %w", t.topic, err), "`raven plan DIR` lists the topics of your files")
+		return nil, fmt.Errorf("read topic %q: %w", t.topic, err)
 	}
 	starts := map[int32]kgo.Offset{}
 	t.ends = map[int32]int64{}

@@ -115,7 +115,7 @@ const progressEvery = 5 * time.Second
 func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
 	var over <-chan time.Time
 	if o.span > 0 {
-		reserve := min(3*time.Second, o.span/4) // for draining and counting
+		reserve := min(time.Second, o.span/4) // for draining and counting
 		over = time.After(time.Until(a.started.Add(o.span - reserve)))
 	}
 	tick := time.NewTicker(progressEvery)

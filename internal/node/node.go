@@ -29,6 +29,7 @@ import (
 	"ravenswood.dev/internal/lifecycle"
 	"ravenswood.dev/internal/manifest"
 	"ravenswood.dev/internal/router"
+	"ravenswood.dev/internal/supervise"
 	"ravenswood.dev/internal/telemetry"
 	"ravenswood.dev/internal/topology"
 )
@@ -43,7 +44,9 @@ type Node struct {
 	metrics *prometheus.Registry
 
 	router     *router.Router
+	supervisor *supervise.Supervisor // nil without local processes
 	state      *state
+	stateOpen  chan struct{} // closed when state is there
 	topologies []*running
 	firsts     *firsts
 	closeGate  context.CancelFunc // keeps outside spouts from bringing more
@@ -54,7 +57,7 @@ type Node struct {
 
 // Up starts what the options ask for. On an error nothing is left running.
 func Up(ctx context.Context, o Options) (*Node, error) {
-	n := &Node{options: o, group: lifecycle.New(o.Log), metrics: telemetry.NewRegistry()}
+	n := &Node{options: o, group: lifecycle.New(o.Log), metrics: telemetry.NewRegistry(), stateOpen: make(chan struct{})}
 	n.gate, n.closeGate = context.WithCancel(context.WithoutCancel(ctx))
 	if err := n.start(ctx); err != nil {
 		return nil, advised(errors.Join(err, n.Stop()))
@@ -141,16 +144,14 @@ func (n *Node) startState(ctx context.Context) error {
 		return errors.Join(err, r.Close())
 	}
 	n.state = s
-	err = n.group.Start(ctx, lifecycle.Part{Name: "routes", Run: func(ctx context.Context, ready func()) error {
+	close(n.stateOpen)
+	return n.group.Start(ctx, lifecycle.Part{Name: "routes", Run: func(ctx context.Context, ready func()) error {
 		ready()
 		<-ctx.Done()
+		s.withdraw(context.WithoutCancel(ctx))
 		s.close()
 		return r.Close()
 	}})
-	if err != nil {
-		return err
-	}
-	return n.publishEndpoints(ctx)
 }
 
 func serviceResources(set *manifest.Set) []*api.Service {

@@ -32,11 +32,10 @@ type Options struct {
 	Admin      string              // the admin API's address; empty takes DefaultAdmin, or a free one if that is taken
 	Proxy      string              // serve the routes as an HTTP proxy here; empty does not
 	Whereabout bool                // write down where broker and admin API are, for the other commands
-	Program    string              // what the word raven means in a service's exec; empty takes this program
 	Started    time.Time           // when the process began, for the time until the first result
 	Output     io.Writer           // where the services' own output goes, each line with its service's name
 	Log        *slog.Logger
-	At         func(step string)   // called at named steps of a commit, for crash tests; nil does nothing
+	At         func(step string) // called at named steps of a commit, for crash tests; nil does nothing
 }
 
 // ProblemsError says that the resource files have errors. Nothing was started.

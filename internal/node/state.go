@@ -172,6 +172,21 @@ func (s *state) publishEndpoint(ctx context.Context, service, version string, ur
 	return s.table.Put(ctx, key, value)
 }
 
+// withdraw takes back what this process published: nobody listens there soon. What a crash leaves behind is replaced at
+// the next start; until then calls there fail and wait.
+func (s *state) withdraw(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	for key := range s.own {
+		if _, there := s.table.Get(key); !there {
+			continue
+		}
+		if err := s.table.Delete(ctx, key); err != nil {
+			s.log.Warn("left an endpoint behind", "key", key, "err", err)
+		}
+	}
+}
+
 func endpointKey(service, version string) string { return endpointPrefix + service + "/" + version }
 
 // routeError says what is wrong with a route that a change would have made. Nothing was changed.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -43,7 +42,7 @@ func openTopologies(plans []*topology.Plan, env engine.Env, data string) ([]*run
 	var all []*running
 	for _, p := range plans {
 		own := env
-		own.StateDir = filepath.Join(data, "state", p.Name)
+		own.StateDir = stateDir(data, p.Name)
 		e, err := engine.New(p, own)
 		if err != nil {
 			return nil, fmt.Errorf("open topology %q: %w", p.Name, err)
