@@ -10,6 +10,7 @@ import (
 	"ravenswood.dev/internal/component/call"
 	"ravenswood.dev/internal/component/file"
 	"ravenswood.dev/internal/component/filter"
+	"ravenswood.dev/internal/component/generate"
 	"ravenswood.dev/internal/component/logger"
 	"ravenswood.dev/internal/component/sql"
 	"ravenswood.dev/internal/component/topic"
@@ -20,6 +21,7 @@ import (
 func Components() *component.Registry {
 	return component.NewRegistry(
 		file.Spout(),
+		generate.Definition(),
 		topic.Spout(),
 
 		branch.Definition(),
