@@ -66,8 +66,7 @@ func eachField(t reflect.Type, path string, seen map[reflect.Type]bool, visit fu
 		return
 	}
 	seen[t] = true
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if !f.IsExported() {
 			continue
 		}

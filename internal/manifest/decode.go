@@ -279,7 +279,7 @@ func exampleHint(f field) string {
 	case len(f.enum) > 0:
 		return Suggest("", f.enum)
 	}
-	return ""
+	return f.doc
 }
 
 // isEmpty says whether a value that must be there is there in name only.

@@ -11,8 +11,6 @@ import (
 	"ravenswood.dev/internal/manifest"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 func TestSettingsOfEveryTypeAreRead(t *testing.T) {
 	defaults := func(change func(*bench)) bench {
 		b := bench{Text: "seven", Mode: "slow", Whole: 7, Share: 0.5, On: true, Wait: api.Duration(2 * time.Second), Max: 1 << 20,
@@ -31,7 +29,7 @@ func TestSettingsOfEveryTypeAreRead(t *testing.T) {
 		"empty text given is empty":      {`{text: ""}`, defaults(func(b *bench) { b.Text = "" })},
 		"numbers":                        {"{whole: -12, small: 0x7f, count: 65535, share: 1e3}", defaults(func(b *bench) { b.Whole, b.Small, b.Count, b.Share = -12, 127, 65535, 1000 })},
 		"durations, sizes, percentages":  {"{wait: 7d, max: 64KB, percent: 10}", defaults(func(b *bench) { b.Wait, b.Max, b.Percent = api.Duration(7*24*time.Hour), 64<<10, 1000 })},
-		"pointers":                       {"{maybe: 0, equals: 7}", defaults(func(b *bench) { b.Maybe, b.Equals = ptr(0), ptr("7") })},
+		"pointers":                       {"{maybe: 0, equals: 7}", defaults(func(b *bench) { b.Maybe, b.Equals = new(0), new("7") })},
 		"lists take numbers as written":  {"{list: [a, 7, 1.5, true]}", defaults(func(b *bench) { b.List = []string{"a", "7", "1.5", "true"} })},
 		"maps take numbers as written":   {"{set: {x.y: 7, z: a}}", defaults(func(b *bench) { b.Set = map[string]string{"x.y": "7", "z": "a"} })},
 		"lists of values with units":     {"{waits: [1s, 2m]}", defaults(func(b *bench) { b.Waits = []api.Duration{api.Duration(time.Second), api.Duration(2 * time.Minute)} })},

@@ -124,7 +124,7 @@ func (p printer) value(v reflect.Value) *yaml.Node {
 	if v.Type() == typeNode {
 		return p.node(v.Interface().(api.Node))
 	}
-	if m, ok := v.Interface().(encoding.TextMarshaler); ok && v.Kind() != reflect.Pointer {
+	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok && v.Kind() != reflect.Pointer {
 		text, err := m.MarshalText()
 		if err != nil {
 			panic("print value: " + err.Error())

@@ -74,8 +74,8 @@ type rule struct {
 func checkBench(c *bench) []component.Problem {
 	var problems []component.Problem
 	look := func(path, expression string) {
-		if i := strings.Index(expression, "^"); i >= 0 {
-			problems = append(problems, component.Problem{Path: path, Column: len([]rune(expression[:i])) + 1, Code: "expression-invalid",
+		if before, _, found := strings.Cut(expression, "^"); found {
+			problems = append(problems, component.Problem{Path: path, Column: len([]rune(before)) + 1, Code: "expression-invalid",
 				Message: fmt.Sprintf("compile %q: unexpected ^", expression), Hint: "remove the ^"})
 		}
 	}

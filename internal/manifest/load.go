@@ -45,8 +45,7 @@ func newLoader(reg *component.Registry) *loader {
 func (l *loader) report(p Problem) { l.problems = append(l.problems, p) }
 
 func (l *loader) unreadable(file string, err error, hint string) {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err // the message names the file already
 	}
 	l.report(Problem{File: file, Code: CodeFileUnreadable, Severity: SeverityError, Hint: hint,

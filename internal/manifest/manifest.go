@@ -12,7 +12,6 @@ package manifest
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"ravenswood.dev/api"
@@ -140,6 +139,3 @@ func (l *loader) result() *Set {
 func sortByName[T any](all []T, nameOf func(T) string) {
 	slices.SortStableFunc(all, func(a, b T) int { return cmp.Compare(nameOf(a), nameOf(b)) })
 }
-
-// sortedKeys lists a map's keys in order, because everything a person sees is sorted.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

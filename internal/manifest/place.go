@@ -100,17 +100,12 @@ func spansLines(n *yaml.Node, data []byte) bool {
 // inLiteral finds the place in a block scalar ("|"), whose lines begin below its own, indented as the first of them.
 func inLiteral(n *yaml.Node, before string, data []byte) position {
 	lines := strings.Split(before, "\n")
-	indent := 0
-	for i := 1; ; i++ {
+	for i := 1; i <= len(n.Value); i++ {
 		line := lineOf(data, n.Line+i)
 		if text := strings.TrimLeft(line, " "); text != "" {
-			indent = len(line) - len(text)
-			break
-		}
-		if i > len(n.Value) {
-			return positionOf(n)
+			indent := len(line) - len(text)
+			return position{n.Line + len(lines), indent + len([]rune(lines[len(lines)-1])) + 1}
 		}
 	}
-	last := lines[len(lines)-1]
-	return position{n.Line + len(lines), indent + len([]rune(last)) + 1}
+	return positionOf(n)
 }

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -137,9 +138,7 @@ func TopicConfig(s api.TopicSpec) map[string]string {
 	if s.Retention > 0 {
 		config["retention.ms"] = strconv.FormatInt(time.Duration(s.Retention).Milliseconds(), 10)
 	}
-	for key, value := range s.Config {
-		config[key] = value
-	}
+	maps.Copy(config, s.Config)
 	return config
 }
 
@@ -399,15 +398,17 @@ func (p *Plan) steps() []Step {
 func (p *Plan) names(targets []Target) []string {
 	var names []string
 	for _, t := range targets {
-		name := ""
-		if t.Sink {
-			name = p.Sinks[t.Index].Name
-		} else {
-			name = p.Bolts[t.Index].Name
-		}
+		name := p.target(t)
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+func (p *Plan) target(t Target) string {
+	if t.Sink {
+		return p.Sinks[t.Index].Name
+	}
+	return p.Bolts[t.Index].Name
 }
