@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/common/functions"
+	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
@@ -64,7 +65,7 @@ func joinBounded(args ...ref.Val) ref.Val {
 // boundedFunctions take the place of the functions whose result may be far longer than all they are given: the cost of
 // a call is counted when it is over, which is too late if it fills the memory.
 func boundedFunctions() []*functions.Overload {
-	var all []*functions.Overload
+	all := []*functions.Overload{{Operator: overloads.TypeConvertString, Unary: asString}}
 	for _, name := range []string{"replace", "string_replace_string_string", "string_replace_string_string_int"} {
 		all = append(all, &functions.Overload{Operator: name, Function: replaceBounded})
 	}
@@ -76,3 +77,7 @@ func boundedFunctions() []*functions.Overload {
 	}
 	return all
 }
+
+// asString is string() for values whose type is known at run time only: CEL's own knows nothing of numbers beyond 64
+// bits.
+func asString(v ref.Val) ref.Val { return v.ConvertToType(types.StringType) }

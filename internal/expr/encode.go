@@ -34,7 +34,7 @@ func appendResult(dst []byte, r result) ([]byte, error) {
 
 // appendValue appends a CEL value as JSON. What is still a piece of the event is copied as it is written.
 func appendValue(dst []byte, in *Input, v ref.Val, depth int) ([]byte, error) {
-	if len(dst) > MaxResult {
+	if in != nil && len(dst) > in.limit {
 		return dst, errTooLarge
 	}
 	switch v := v.(type) {

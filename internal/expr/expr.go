@@ -97,12 +97,12 @@ func (p *Program) Source() string { return p.src }
 // AppendJSON appends the result as JSON. absent says that the result is an empty optional, such as that of event.?a:
 // there is no value, and dst is returned as it was.
 func (p *Program) AppendJSON(dst []byte, in *Input) (out []byte, absent bool, err error) {
-	in.begin()
+	in.begin(dst)
 	out, err = p.form.append(dst, in)
 	switch {
 	case err == errAbsent:
 		return dst, true, nil
-	case err == nil && len(out)-len(dst) > MaxResult:
+	case err == nil && len(out) > in.limit:
 		err = errTooLarge
 	}
 	if err != nil {
@@ -113,7 +113,7 @@ func (p *Program) AppendJSON(dst []byte, in *Input) (out []byte, absent bool, er
 
 // AppendText appends the result as text. absent says that the result is null or an empty optional: there is no text.
 func (p *Program) AppendText(dst []byte, in *Input) (out []byte, absent bool, err error) {
-	in.begin()
+	in.begin(dst)
 	v, err := p.form.eval(in)
 	if err == nil {
 		out, err = appendText(dst, v)
@@ -121,7 +121,7 @@ func (p *Program) AppendText(dst []byte, in *Input) (out []byte, absent bool, er
 	switch {
 	case err == errAbsent:
 		return dst, true, nil
-	case err == nil && len(out)-len(dst) > MaxResult:
+	case err == nil && len(out) > in.limit:
 		err = errTooLarge
 	}
 	if err != nil {
@@ -132,7 +132,7 @@ func (p *Program) AppendText(dst []byte, in *Input) (out []byte, absent bool, er
 
 // Bool returns the result of an expression that gives a boolean.
 func (p *Program) Bool(in *Input) (bool, error) {
-	in.begin()
+	in.begin(nil)
 	v, err := p.form.eval(in)
 	if err == nil {
 		var b bool

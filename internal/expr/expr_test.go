@@ -83,7 +83,9 @@ func TestJSON(t *testing.T) {
 		{"a constant double", `2.50`, `2.5`},
 		{"an empty map", `{}`, `{}`},
 		{"a field of the map type", `event.user.map(k, k)`, `["name","tags","none","address"]`},
-		{"a huge integer as text", `string(event.id)`, `"9007199254740993"`},
+		{"a huge integer as text", `"m-" + string(event.big)`, `"m-123456789012345678901234567890"`},
+		{"other values as text", `[string(event.id), string(event.price), string(event.ok), string(time), string(b"a"), string("s")]`,
+			`["9007199254740993","1.1","true","2026-11-21T06:37:22.123456Z","a","s"]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, problems := Compile(c.src, Any)

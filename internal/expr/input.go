@@ -27,6 +27,8 @@ type Input struct {
 	// literals remembers how the decimals handed out during an evaluation are written, so that one that comes through
 	// unchanged is written the same way: doubles alone would turn 1.10 into 1.1.
 	literals []literal
+	// limit is the length at which what is being written is too large.
+	limit int
 	// beyond is the last number handed out that 64 bits cannot hold: the likely cause of an error.
 	beyond string
 }
@@ -58,9 +60,9 @@ func (in *Input) Object() (*document.Object, error) {
 	return &in.object, nil
 }
 
-// begin starts an evaluation.
-func (in *Input) begin() {
-	in.literals, in.beyond = in.literals[:0], ""
+// begin starts an evaluation that appends to dst.
+func (in *Input) begin(dst []byte) {
+	in.literals, in.beyond, in.limit = in.literals[:0], "", len(dst)+MaxResult
 }
 
 // Parent implements cel.Activation.
@@ -182,7 +184,7 @@ func (in *Input) tooBig(raw []byte) ref.Val {
 // written returns how the event writes a decimal that has come through an expression.
 func (in *Input) written(f float64) (raw []byte, ok bool) {
 	for i := len(in.literals) - 1; i >= 0; i-- {
-		if in.literals[i].value == f {
+		if math.Float64bits(in.literals[i].value) == math.Float64bits(f) {
 			return in.literals[i].raw, true
 		}
 	}

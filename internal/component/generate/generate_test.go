@@ -204,7 +204,7 @@ func TestALongStopIsNotMadeUpFor(t *testing.T) {
 		if err := s.Open(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // sleep: the clock of synctest; nobody reads for an hour
 		b, err := s.Next(t.Context(), 100_000)
 		if err != nil || len(b.Records) != 100 {
 			t.Errorf("%d records after an hour, %v; want one second's", len(b.Records), err)
