@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	dbsql "database/sql"
 	"errors"
@@ -27,10 +28,18 @@ type database struct {
 	db     *dbsql.DB // for looking at what the sink did, and for getting in its way
 }
 
-// onEach runs a test against SQLite and against Postgres, each time with an empty database.
-func onEach(t *testing.T, test func(t *testing.T, d *database)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, newSQLite(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, newPostgres(t, server(t))) })
+// TestSQLite and TestPostgres run one list of cases, each on an empty database.
+func TestSQLite(t *testing.T) {
+	for _, c := range conformance {
+		t.Run(c.name, func(t *testing.T) { c.run(t, newSQLite(t)) })
+	}
+}
+
+func TestPostgres(t *testing.T) {
+	s := pgtest.Start(t)
+	for _, c := range conformance {
+		t.Run(c.name, func(t *testing.T) { c.run(t, newPostgres(t, s)) })
+	}
 }
 
 func newSQLite(t *testing.T) *database {
@@ -58,24 +67,11 @@ func connect(t *testing.T, driver, dsn string) *dbsql.DB {
 	return db
 }
 
-// shared is the server that all tests of the package use, except those that stop it.
-var shared struct {
-	server *pgtest.Server
-	skip   string
-}
-
-// lifetime is the part of testing.TB that lives as long as the package's tests: TestMain has no testing.TB of its own.
 func TestMain(m *testing.M) {
 	if os.Getenv(writerEnv) != "" {
 		os.Exit(writerMain())
 	}
 	os.Exit(m.Run())
-}
-
-// server starts the shared server for the first test that asks; it ends with that test's root.
-func server(t *testing.T) *pgtest.Server {
-	t.Helper()
-	return pgtest.Start(t)
 }
 
 func (d *database) exec(t *testing.T, statement string) {
@@ -122,7 +118,12 @@ func (d *database) rows(t *testing.T, query string) string {
 // open opens a sink as node "out" of topology "t".
 func (d *database) open(t *testing.T, c Config) component.Sink {
 	t.Helper()
-	s, err := d.tryOpen(t, c)
+	return d.openAs(t, "out", c)
+}
+
+func (d *database) openAs(t *testing.T, node string, c Config) component.Sink {
+	t.Helper()
+	s, err := d.tryOpen(t, node, c)
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
@@ -130,19 +131,14 @@ func (d *database) open(t *testing.T, c Config) component.Sink {
 	return s
 }
 
-func (d *database) tryOpen(t *testing.T, c Config) (component.Sink, error) {
+func (d *database) tryOpen(t *testing.T, node string, c Config) (component.Sink, error) {
 	t.Helper()
 	c.Driver, c.DSN = d.driver, d.dsn
-	if c.Mode == "" {
-		c.Mode = modeUpsert
-	}
-	if c.Sync == "" {
-		c.Sync = "full"
-	}
+	c.Mode, c.Sync = cmp.Or(c.Mode, modeUpsert), cmp.Or(c.Sync, "full")
 	if problems := check(&c); len(problems) > 0 {
 		t.Fatalf("check: %v", problems)
 	}
-	return open(&c, component.Env{Topology: "t", Name: "out", Log: slog.New(slog.DiscardHandler)})
+	return open(&c, component.Env{Topology: "t", Name: node, Log: slog.New(slog.DiscardHandler)})
 }
 
 var p0 = component.Partition{Topic: "in", Partition: 0}
