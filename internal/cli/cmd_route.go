@@ -56,8 +56,7 @@ func (e *routeEdit) run(cmd *cobra.Command, args []string) error {
 		return printJSON(e.app.Out, change)
 	}
 	fmt.Fprintf(e.app.Out, "%s\n", routeText(change.After))
-	fmt.Fprintf(e.app.Err, "in effect after %s; other processes on the cluster follow within milliseconds\n",
-		brief(time.Duration(change.Millis*float64(time.Millisecond))))
+	fmt.Fprintf(e.app.Err, "in effect here after %.1fms; other processes on the cluster follow within milliseconds\n", change.Millis)
 	return nil
 }
 
@@ -257,7 +256,11 @@ func routeText(v admin.RouteView) string {
 	if r.Split != nil {
 		add("by %s: %s", splitKey(r.Split), sharesText(r.Split.Versions))
 	}
-	add("else %s", r.Default)
+	if step == 0 {
+		add("every call goes to %s (default)", r.Default)
+	} else {
+		add("else %s", r.Default)
+	}
 	if m := r.Mirror; m != nil {
 		fmt.Fprintf(&b, "\n  and %s of keys are mirrored to %s", m.Percent, m.Version)
 	}

@@ -120,6 +120,7 @@ func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
 	}
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
+	services := n.ServicesReady()
 	for {
 		select {
 		case <-ctx.Done():
@@ -128,6 +129,9 @@ func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
 			return nil
 		case err := <-n.Ended():
 			return err
+		case <-services:
+			services = nil // said once
+			fmt.Fprintf(a.Err, "all service processes are ready after %s\n", brief(time.Since(a.started)))
 		case <-tick.C:
 			if !o.json() {
 				fmt.Fprintln(a.Err, progressLine(time.Since(a.started), n.Status()))

@@ -71,6 +71,14 @@ func (n *Node) publish(ctx context.Context, service, version string, urls []stri
 	}
 }
 
+// ServicesReady is closed once every local process of a service has been ready; nil if there are none.
+func (n *Node) ServicesReady() <-chan struct{} {
+	if n.supervisor == nil {
+		return nil
+	}
+	return n.supervisor.Ready()
+}
+
 // processes is the state of the local processes.
 func (n *Node) processes() []admin.ProcessStatus {
 	all := []admin.ProcessStatus{}

@@ -103,14 +103,15 @@ func (n *Node) unknownService(service string) error {
 // editError turns what is wrong with a change into an answer.
 func editError(err error) error {
 	if wrong, ok := errors.AsType[*routeError](err); ok {
-		return &admin.Error{Status: http.StatusUnprocessableEntity, Message: wrong.problem.Message, Hint: lowerFirst(wrong.problem.Hint)}
+		return &admin.Error{Status: http.StatusUnprocessableEntity, Message: wrong.problem.Message, Hint: hintForm(wrong.problem.Hint)}
 	}
 	return err
 }
 
-func lowerFirst(s string) string {
+// hintForm makes a sentence what follows "hint: ".
+func hintForm(s string) string {
 	if s == "" {
 		return s
 	}
-	return strings.ToLower(s[:1]) + s[1:]
+	return strings.ToLower(s[:1]) + strings.TrimSuffix(s[1:], ".")
 }
