@@ -41,6 +41,8 @@ var conformance = []struct {
 	{"competing sinks deliver each offset once", competition},
 	{"a stopped sink goes on where it was", restart},
 	{"large batches", largeBatch},
+	{"killed writers lose and repeat nothing", killedWriters},
+	{"writers in two processes deliver each offset once", writersInTwoProcesses},
 	{"an audit visits the field of every row", audits},
 }
 
