@@ -80,4 +80,10 @@ func boundedFunctions() []*functions.Overload {
 
 // asString is string() for values whose type is known at run time only: CEL's own knows nothing of numbers beyond 64
 // bits.
-func asString(v ref.Val) ref.Val { return v.ConvertToType(types.StringType) }
+func asString(v ref.Val) ref.Val {
+	switch v.(type) {
+	case types.String, types.Int, types.Uint, types.Double, types.Bool, types.Bytes, types.Timestamp, types.Duration, numberBeyond:
+		return v.ConvertToType(types.StringType)
+	}
+	return types.NewErr("string() does not work on %s", typeName(v.Type().TypeName()))
+}
