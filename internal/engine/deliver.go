@@ -82,8 +82,14 @@ func (d *delivery) session(ctx context.Context, drain <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Close()
-	return d.loop(ctx, drain, tx, sink)
+	if err := d.loop(ctx, drain, tx, sink); err != nil {
+		tx.Close()
+		return err
+	}
+	if err := tx.CloseAndLeave(ctx); err != nil {
+		d.log.Warn("the group waits for this delivery until its session times out", "sink", d.plan.Name, "cause", err)
+	}
+	return nil
 }
 
 // begin asks the sink where a partition goes on; a partition it has never seen begins at its first record.
@@ -117,7 +123,7 @@ func (d *delivery) loop(ctx context.Context, drain <-chan struct{}, tx *kafka.Tr
 	for {
 		if draining && d.caughtUp() {
 			d.commit(ctx, tx)
-			return tx.Leave(ctx)
+			return nil
 		}
 		pollCtx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 		fetches, err := tx.Poll(pollCtx, deliverBatch)

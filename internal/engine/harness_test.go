@@ -224,4 +224,3 @@ func header(r *kgo.Record, key string) string {
 	}
 	return ""
 }
-

@@ -62,6 +62,7 @@ type session struct {
 	pending    totals              // since the last commit
 	feeds      map[string]*feedRun // by topic, while its partition 0 is ours
 	published  time.Time
+	leaving    bool // the stop is wanted: give the partitions to others at once
 }
 
 type totals struct{ in, out, dead, parked int64 }
@@ -134,7 +135,8 @@ func (s *session) loop(ctx, live context.Context) error {
 		if drained == nil {
 			s.startPoll(live)
 		} else if s.inHand == 0 && s.committing == nil && !s.written && len(s.outbox) == 0 {
-			return s.tx.Leave(live)
+			s.leaving = true
+			return nil
 		}
 		select {
 		case p := <-s.polled:
@@ -167,7 +169,8 @@ func (s *session) loop(ctx, live context.Context) error {
 			drained = time.After(s.plan.Drain)
 		case <-drained:
 			s.w.log.Warn("stopped with records in hand; they are read again at the next start", "records", s.inHand)
-			return s.tx.Leave(live)
+			s.leaving = true
+			return nil
 		}
 		if err := s.flush(live); err != nil {
 			return err
@@ -209,7 +212,11 @@ func (s *session) close(cancel context.CancelFunc) {
 	abort, done := context.WithTimeout(context.Background(), 2*time.Second)
 	defer done()
 	s.tx.Abort(abort)
-	s.tx.Close()
+	if !s.leaving {
+		s.tx.Close()
+	} else if err := s.tx.CloseAndLeave(abort); err != nil {
+		s.w.log.Warn("the group waits for this worker until its session times out", "cause", err)
+	}
 	s.w.snapshot.Store(nil)
 }
 

@@ -363,21 +363,35 @@ func (t *Transactor) Replaced(ctx context.Context) bool {
 	return false
 }
 
-// Leave gives the partitions up at once instead of keeping them for a restart.
-func (t *Transactor) Leave(ctx context.Context) error {
-	req := kmsg.NewPtrLeaveGroupRequest()
-	req.Group = t.cfg.Group
-	member := kmsg.NewLeaveGroupRequestMember()
-	member.MemberID, _ = t.cl.GroupMetadata()
-	member.InstanceID = &t.cfg.ID
-	req.Members = append(req.Members, member)
-	_, err := req.RequestWith(ctx, t.cl)
-	return err
+// Close ends the member without leaving the group: the same id may come back within the session timeout and finds its
+// partitions as they were. The client waits for a join that is under way, which may take the group a while; what is
+// left of it then ends by itself, because the successor's join or Leave answers it.
+func (t *Transactor) Close() {
+	closed := make(chan struct{})
+	go func() { defer close(closed); t.cl.CloseAllowingRebalance() }()
+	select {
+	case <-closed:
+	case <-time.After(closePatience):
+	}
 }
 
-// Close ends the member without leaving the group: the same id may come back within the session timeout and finds its
-// partitions as they were.
-func (t *Transactor) Close() { t.cl.CloseAllowingRebalance() }
+const closePatience = 500 * time.Millisecond
+
+// CloseAndLeave ends the member and gives its partitions up at once instead of keeping them for a restart. The order
+// matters: a client that is still at work would join again.
+func (t *Transactor) CloseAndLeave(ctx context.Context) error {
+	t.Close()
+	cl, err := t.cfg.client()
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	_, err = kadm.NewClient(cl).LeaveGroup(ctx, kadm.LeaveGroup(t.cfg.Group).InstanceIDs(t.cfg.ID))
+	if err != nil {
+		return fmt.Errorf("leave group %q as %q: %w", t.cfg.Group, t.cfg.ID, err)
+	}
+	return nil
+}
 
 func (t *Transactor) fail(slot *atomic.Pointer[error], err error) { slot.CompareAndSwap(nil, &err) }
 
