@@ -94,7 +94,11 @@ func New(services []*api.Service, routes []*api.Route, opts Options) (*Router, e
 		return nil, err
 	}
 	r.names = slices.Sorted(maps.Keys(r.services))
-	return r, r.metrics.register(opts.Metrics, r)
+	if err := r.metrics.register(opts.Metrics, r); err != nil {
+		stop()
+		return nil, err
+	}
+	return r, nil
 }
 
 func (r *Router) addServices(ctx context.Context, services []*api.Service, opts Options) error {
