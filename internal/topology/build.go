@@ -2,7 +2,6 @@ package topology
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
@@ -144,14 +143,6 @@ func (c *checker) limits(here at, s api.TopologySpec) {
 	need(r.Backoff >= api.Duration(time.Millisecond), "retry.backoff", "at least 1ms", r.Backoff)
 	need(r.MaxBackoff >= r.Backoff, "retry.maxBackoff", fmt.Sprintf("at least retry.backoff (%s)", r.Backoff), r.MaxBackoff)
 	need(r.Park == 0 || r.ParkEvery >= api.Duration(time.Millisecond), "retry.parkEvery", "at least 1ms", r.ParkEvery)
-}
-
-const topicNameMax = 249
-
-var topicName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
-
-func topicNameOK(name string) bool {
-	return len(name) <= topicNameMax && topicName.MatchString(name) && name != "." && name != ".."
 }
 
 // topic checks a Topic resource.

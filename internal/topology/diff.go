@@ -13,103 +13,6 @@ import (
 	"ravenswood.dev/internal/manifest"
 )
 
-// Observed is what a cluster has now.
-type Observed struct {
-	Topics map[string]ObservedTopic
-	Groups map[string]string // state by name
-}
-
-// ObservedTopic is a topic that exists.
-type ObservedTopic struct {
-	Partitions int
-	Config     map[string]string // by Kafka names; a setting that is missing here is taken to be as wanted
-}
-
-// Action is what would happen to a thing.
-type Action string
-
-// The actions.
-const (
-	ActionCreate    Action = "create"    // it does not exist
-	ActionChange    Action = "change"    // its settings differ from those wanted
-	ActionConflict  Action = "conflict"  // it exists in a way that must not be changed: nothing may run
-	ActionUnchanged Action = "unchanged" // it is as wanted
-	ActionUse       Action = "use"       // it exists or runs already and is not ours to change
-	ActionStart     Action = "start"     // it is started
-)
-
-// Changes is what running the resources would do, in the order in which it would be done.
-type Changes struct {
-	Topics     []TopicChange    `json:"topics"`
-	Groups     []GroupChange    `json:"groups"`
-	Services   []VersionChange  `json:"services"`
-	Routes     []RouteChange    `json:"routes"`
-	Topologies []TopologyChange `json:"topologies"`
-}
-
-// TopicChange is what would happen to a topic.
-type TopicChange struct {
-	Name       string         `json:"name"`
-	Action     Action         `json:"action"`
-	Partitions int            `json:"partitions"`           // it has, or will have
-	Wanted     int            `json:"wantedPartitions"`     // differs from Partitions in a conflict
-	Internal   bool           `json:"internal"`             // belongs to a topology
-	Spec       api.TopicSpec  `json:"-"`                    // to create it with
-	Config     []ConfigChange `json:"config,omitempty"`     // to change
-	Topologies []string       `json:"topologies,omitempty"` // that need it
-	Message    string         `json:"message,omitempty"`    // of a conflict
-	Hint       string         `json:"hint,omitempty"`       // of a conflict: what to do
-}
-
-// ConfigChange is a setting that differs.
-type ConfigChange struct {
-	Key  string `json:"key"`
-	From string `json:"from"`
-	To   string `json:"to"`
-}
-
-// GroupChange is a consumer group.
-type GroupChange struct {
-	Name     string `json:"name"`
-	Action   Action `json:"action"` // create or use
-	Topology string `json:"topology"`
-	Member   string `json:"member"`          // who reads: "workers", or the name of a spout or sink
-	State    string `json:"state,omitempty"` // of a group that exists
-}
-
-// VersionChange is a version of a service.
-type VersionChange struct {
-	Service string   `json:"service"`
-	Version string   `json:"version"`
-	Action  Action   `json:"action"` // start a process, or use what runs
-	URLs    []string `json:"urls,omitempty"`
-	Command []string `json:"command,omitempty"`
-}
-
-// RouteChange is how calls to a service pick a version.
-type RouteChange struct {
-	Service string `json:"service"`
-	Route   string `json:"route,omitempty"` // the resource's name; empty for a service with one version and no route
-	Summary string `json:"summary"`
-}
-
-// TopologyChange is a topology that is started.
-type TopologyChange struct {
-	Name     string       `json:"name"`
-	Action   Action       `json:"action"`
-	Team     string       `json:"team,omitempty"`
-	Delivery api.Delivery `json:"delivery"`
-	Workers  int          `json:"workers"`
-	Steps    []Step       `json:"steps"`
-}
-
-// Step is one node of a topology and what follows it.
-type Step struct {
-	Name string   `json:"name"`
-	What string   `json:"what"`
-	Next []string `json:"next,omitempty"`
-}
-
 // Diff says what running the plans and resources would do to what is there now.
 func Diff(plans []*Plan, set *manifest.Set, observed Observed) Changes {
 	return Changes{
@@ -119,17 +22,6 @@ func Diff(plans []*Plan, set *manifest.Set, observed Observed) Changes {
 		Routes:     routes(set),
 		Topologies: topologies(plans),
 	}
-}
-
-// Conflicts lists the topics that keep the plans from running.
-func (c Changes) Conflicts() []TopicChange {
-	var conflicts []TopicChange
-	for _, t := range c.Topics {
-		if t.Action == ActionConflict {
-			conflicts = append(conflicts, t)
-		}
-	}
-	return conflicts
 }
 
 // TopicConfig is a topic's settings by their Kafka names.
@@ -338,7 +230,11 @@ func DescribeRoute(r api.RouteSpec) string {
 	if r.Split != nil {
 		parts = append(parts, describeSplit(*r.Split))
 	}
-	parts = append(parts, "else "+r.Default)
+	last := "else " + r.Default
+	if len(parts) == 0 {
+		last = "always " + r.Default
+	}
+	parts = append(parts, last)
 	if r.Mirror != nil {
 		parts = append(parts, "mirror "+r.Mirror.Percent.String()+" to "+r.Mirror.Version)
 	}

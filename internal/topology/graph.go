@@ -54,6 +54,7 @@ func (c *checker) graph(here at, t manifest.Topology, reg *component.Registry) *
 		c.connect(here, g, n, t.Broken)
 		c.uses(here, n)
 	}
+	c.topicNames(here, g)
 	cyclic := c.cycles(here, g)
 	c.unused(here, g)
 	if !cyclic {

@@ -15,7 +15,10 @@ var (
 	headerName  = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") // a token of RFC 9110
 )
 
-const versionNameMax = 100
+const (
+	versionNameMax = 100
+	addressHint    = "for example: http://127.0.0.1:9001"
+)
 
 // service checks a Service resource.
 func (c *checker) service(s manifest.Service) {
@@ -116,9 +119,9 @@ func (c *checker) address(here at, address string) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil:
-		c.errorf(here, CodeAddressInvalid, "", "read address: not a URL") // the error would repeat the address, which may hold a password
+		c.errorf(here, CodeAddressInvalid, addressHint, "read address: not a URL") // the error would repeat the address, which may hold a password
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		c.errorf(here, CodeAddressInvalid, "for example: http://127.0.0.1:9001", "read address %q: want an absolute http or https URL", u.Redacted())
+		c.errorf(here, CodeAddressInvalid, addressHint, "read address %q: want an absolute http or https URL", u.Redacted())
 	case u.RawQuery != "" || u.Fragment != "":
 		c.errorf(here, CodeAddressInvalid, "", "read address %q: it may not have a query or fragment, the service's path follows it", u.Redacted())
 	}

@@ -128,45 +128,36 @@ func (c *checker) deliveryFormat(here at, s *node) record.Format {
 	return record.JSON
 }
 
-// topics lists the topics a plan needs and checks what the topology does with them.
+// topics lists the topics a plan needs.
 func (c *checker) topics(here at, p *Plan) {
 	needed := map[string]Topic{}
-	readBy := map[string]string{}
-	for _, in := range p.Inputs[:len(p.Inputs)-1] {
-		place := here.in("spec.spouts.%s.topic.name", in.Name)
-		if other, twice := readBy[in.Topic]; twice {
-			c.errorf(place, CodeTopicReadTwice, "use one spout and name it in both places", "read spout %q: spout %q reads topic %q already", in.Name, other, in.Topic)
+	for _, in := range p.Inputs {
+		if in.Topic != p.Replay {
+			needed[in.Topic] = c.external(in.Topic)
 		}
-		readBy[in.Topic] = in.Name
-		if !slices.ContainsFunc(p.Feeds, func(f Feed) bool { return f.Topic == in.Topic }) {
-			needed[in.Topic] = c.external(place, in.Topic)
-			continue
-		}
-		needed[in.Topic] = c.internal(here, in.Topic, api.TopicSpec{Partitions: feedPartitions, Retention: api.Duration(deliverRetention), Cleanup: "delete"})
+	}
+	for _, f := range p.Feeds {
+		needed[f.Topic] = c.internal(here, f.Topic, api.TopicSpec{Partitions: feedPartitions, Retention: api.Duration(deliverRetention), Cleanup: "delete"})
 	}
 	partitions := 0
 	for _, t := range needed {
 		partitions = max(partitions, t.Spec.Partitions)
 	}
 	for _, s := range p.Sinks {
-		if s.Internal {
-			needed[s.Topic] = c.internal(here, s.Topic, api.TopicSpec{Partitions: partitions, Retention: api.Duration(deliverRetention), Cleanup: "delete"})
-			continue
-		}
-		place := here.in("spec.sinks.%s.topic.name", s.Name)
-		if spout, own := readBy[s.Topic]; own {
-			c.warnf(place, CodeOwnOutput, "make sure that its records do not go round for ever", "read sink %q: spout %q reads topic %q, which it writes", s.Name, spout, s.Topic)
-		}
-		if _, known := needed[s.Topic]; !known {
-			needed[s.Topic] = c.external(place, s.Topic)
+		if _, known := needed[s.Topic]; !s.Internal && !known {
+			needed[s.Topic] = c.external(s.Topic)
 		}
 	}
-	for name, spec := range map[string]api.TopicSpec{
+	own := map[string]api.TopicSpec{
 		p.DeadLetters: {Partitions: partitions, Retention: api.Duration(deadRetention), Cleanup: "delete"},
 		p.Replay:      {Partitions: partitions, Retention: api.Duration(deadRetention), Cleanup: "delete"},
 		p.Parked:      {Partitions: partitions, Cleanup: "compact"},
-	} {
-		needed[name] = c.internal(here, name, spec)
+	}
+	for _, d := range p.Deliveries {
+		own[d.Topic] = api.TopicSpec{Partitions: partitions, Retention: api.Duration(deliverRetention), Cleanup: "delete"}
+	}
+	for _, name := range sortedKeys(own) {
+		needed[name] = c.internal(here, name, own[name])
 	}
 	for _, name := range sortedKeys(needed) {
 		p.Topics = append(p.Topics, needed[name])
@@ -189,21 +180,11 @@ func (c *checker) declaredInternals(p *Plan, partitions int) {
 	}
 }
 
-// external is a topic that people name. What is not declared is made with the defaults of a Topic resource if it does
-// not exist; a name that is nearly that of a declared topic is likely a typing error.
-func (c *checker) external(here at, name string) Topic {
-	if !topicNameOK(name) {
-		c.errorf(here, CodeTopicNameInvalid, "", "read topic name %q: want letters, digits, '.', '_' and '-', at most %d characters", name, topicNameMax)
-	}
+// external is a topic that people name. One that is not declared is made with the defaults of a Topic resource if it does
+// not exist.
+func (c *checker) external(name string) Topic {
 	if t, ok := c.set.Topic(name); ok {
 		return Topic{Name: name, Spec: t.Spec, Declared: true}
-	}
-	var declared []string
-	for _, t := range c.set.Topics {
-		declared = append(declared, t.Metadata.Name)
-	}
-	if meant := manifest.Closest(name, declared); meant != "" {
-		c.warnf(here, CodeTopicUndeclared, "did you mean \""+meant+"\"?", "read topic name %q: no Topic resource has this name", name)
 	}
 	spec := api.TopicSpec{}
 	manifest.Defaults(&spec)
