@@ -11,9 +11,9 @@ func TestExpressionPointsIntoTheValue(t *testing.T) {
 	for src, column := range map[string]int{
 		`event.a`:                         0,
 		`evnt.a`:                          1,
-		`event.a + ü`:                     11,
-		"event.ä +\n  evnt.b":             13,
-		"event.a +\n\n event.b +\nevnt.c": 22,
+		`"ä" + evnt.a`:                    7,
+		"event[\"ä\"] +\n  evnt.b":        16,
+		"event.a +\n\n event.b +\nevnt.c": 23,
 	} {
 		problems := Expression("set.x", src, expr.Any)
 		switch {
