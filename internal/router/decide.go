@@ -2,6 +2,7 @@ package router
 
 import (
 	"strings"
+	"sync"
 	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
@@ -16,6 +17,16 @@ type Input struct {
 	Key     []byte // the record's key
 	Headers []record.Header
 	Origin  string // names the request if it has no key, so that a retry finds the same version; may be empty
+
+	index *document.Object // of Event, if a table looks into it more than once
+}
+
+// field is the raw value of a field of the event.
+func (in *Input) field(path document.Path) ([]byte, bool) {
+	if in.index != nil {
+		return in.index.Lookup(path)
+	}
+	return document.Get(in.Event, path)
 }
 
 // Decision is where a call goes and why.
@@ -44,6 +55,8 @@ type table struct {
 	split    hasher
 	ranges   []placeRange // cumulative, in written order
 	fallback string       // the default version
+	lookups  int          // how many conditions and keys look into the event
+	indexes  sync.Pool    // of *document.Object
 
 	mirror      string // version; empty for none
 	mirrorHash  hasher
@@ -75,6 +88,27 @@ type placeRange struct {
 //
 // The order: the switch; the first rule whose conditions all hold; the split; the default.
 func (t *table) Decide(in *Input) Decision {
+	if t.lookups < 2 || len(in.Event) == 0 {
+		return t.decide(in)
+	}
+	o, _ := t.indexes.Get().(*document.Object)
+	if o == nil {
+		o = new(document.Object)
+	}
+	indexed := *in
+	if o.Read(in.Event) == nil {
+		indexed.index = o
+	}
+	d := t.decide(&indexed)
+	_ = o.Read(nothing) // lets go of the event
+	t.indexes.Put(o)
+	return d
+}
+
+// nothing is read so that an index holds on to no event. It never changes.
+var nothing = []byte("{}")
+
+func (t *table) decide(in *Input) Decision {
 	d := t.decideVersion(in)
 	d.Mirror = t.mirror != "" && t.mirror != d.Version && t.mirrored(in)
 	return d
@@ -125,7 +159,7 @@ func (t *table) mirrored(in *Input) bool {
 // the whole event. A request with none of these has no place and gets the default.
 func (t *table) key(in *Input) (string, bool) {
 	if t.keyPath != nil {
-		if raw, ok := document.Get(in.Event, t.keyPath); ok && raw[0] != 'n' { // null is no key
+		if raw, ok := in.field(t.keyPath); ok && raw[0] != 'n' { // null is no key
 			return text(raw), true
 		}
 	}
@@ -159,7 +193,7 @@ func (c *condition) value(in *Input) (string, bool) {
 	if c.path == nil {
 		return headerValue(in.Headers, c.header)
 	}
-	raw, ok := document.Get(in.Event, c.path)
+	raw, ok := in.field(c.path)
 	if !ok {
 		return "", false
 	}

@@ -280,7 +280,12 @@ func busyInput() *Input {
 
 func TestDecideDoesNotAllocate(t *testing.T) {
 	table, in := compile(busyRoute), busyInput()
-	if n := testing.AllocsPerRun(1000, func() { table.Decide(in) }); n != 0 {
+	n := testing.AllocsPerRun(1000, func() { table.Decide(in) })
+	if raceDetector {
+		t.Logf("not checked: the race detector makes pools drop what they hold (%v allocations)", n)
+		return
+	}
+	if n != 0 {
 		t.Errorf("%v allocations per decision", n)
 	}
 }

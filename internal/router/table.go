@@ -28,7 +28,26 @@ func compile(spec api.RouteSpec) *table {
 		// A salt of its own: who is mirrored must not depend on who is where in the split.
 		t.mirrorHash = newHasher(saltOf(spec) + "/mirror")
 	}
+	t.lookups = t.countLookups()
 	return t
+}
+
+func (t *table) countLookups() int {
+	n := 0
+	for _, r := range t.rules {
+		for _, c := range r.match {
+			if c.path != nil {
+				n++
+			}
+		}
+	}
+	if t.keyPath != nil {
+		n++
+		if t.mirror != "" {
+			n++
+		}
+	}
+	return n
 }
 
 func saltOf(spec api.RouteSpec) string {
