@@ -21,10 +21,11 @@ import (
 	"ravenswood.dev/internal/telemetry"
 )
 
-// Streams is where a command reads and writes.
+// Streams is what a command has of the process it runs in: where it reads and writes, and when the process began.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
+	Started  time.Time // zero is now
 }
 
 // The exit codes.
@@ -37,14 +38,16 @@ const (
 // app is what all commands of one Run share.
 type app struct {
 	Streams
-	started time.Time
-	global  globals
-	log     *slog.Logger
+	global globals
+	log    *slog.Logger
 }
 
 // Run runs one command line, without the program's name, and returns its exit code.
 func Run(ctx context.Context, args []string, streams Streams) int {
-	a := &app{Streams: streams, started: telemetry.ProcessStart()}
+	if streams.Started.IsZero() {
+		streams.Started = time.Now()
+	}
+	a := &app{Streams: streams}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(streams.In)

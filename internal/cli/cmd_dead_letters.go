@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"ravenswood.dev/internal/deadletter"
 	"ravenswood.dev/internal/kafka"
@@ -68,7 +69,25 @@ func (a *app) letters(ctx context.Context, name string) (*deadletter.Store, erro
 		return nil, err
 	}
 	dead, replay := topology.DeadLetterTopics(name)
+	if err := ranHere(ctx, cfg, name, dead); err != nil {
+		return nil, err
+	}
 	return deadletter.New(deadletter.Options{Kafka: cfg, Topology: name, Topic: dead, Replay: replay}), nil
+}
+
+// ranHere tells a topology without dead letters from one that is misspelt.
+func ranHere(ctx context.Context, cfg kafka.Config, name, topic string) error {
+	admin, err := kafka.NewAdmin(cfg)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	if _, err := admin.EndOffsets(ctx, topic); errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return withHint(fmt.Errorf("find the dead letters of topology %q: it never ran on this cluster", name), "`raven status` lists the topologies that run")
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 func (a *app) deadLettersList() *cobra.Command {

@@ -54,7 +54,7 @@ Exit code 1 if an event was lost or duplicated, or a topology failed.`,
 func (a *app) nodeOptions(dir, id string) node.Options {
 	return node.Options{
 		Dir: dir, Registry: all.Components(), Data: a.global.data, Brokers: a.global.brokers, ID: id,
-		Admin: a.global.admin, Started: a.started, Output: a.Err, Log: a.log,
+		Admin: a.global.admin, Started: a.Started, Output: a.Err, Log: a.log,
 	}
 }
 
@@ -92,7 +92,7 @@ func (a *app) start(ctx context.Context, o node.Options) (*node.Node, error) {
 }
 
 func (a *app) sayUp(n *node.Node, proxy string) {
-	fmt.Fprintf(a.Err, "up in %s: broker %s, admin API %s\n", brief(time.Since(a.started)), strings.Join(n.Kafka().Brokers, ","), n.Admin())
+	fmt.Fprintf(a.Err, "up in %s: broker %s, admin API %s\n", brief(time.Since(a.Started)), strings.Join(n.Kafka().Brokers, ","), n.Admin())
 	if proxy != "" {
 		fmt.Fprintf(a.Err, "routes as an HTTP proxy: http://%s\n", n.Proxy())
 	}
@@ -116,7 +116,7 @@ func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
 	var over <-chan time.Time
 	if o.span > 0 {
 		reserve := min(time.Second, o.span/4) // for draining and counting
-		over = time.After(time.Until(a.started.Add(o.span - reserve)))
+		over = time.After(time.Until(a.Started.Add(o.span - reserve)))
 	}
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
@@ -131,10 +131,10 @@ func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
 			return err
 		case <-services:
 			services = nil // said once
-			fmt.Fprintf(a.Err, "all service processes are ready after %s\n", brief(time.Since(a.started)))
+			fmt.Fprintf(a.Err, "all service processes are ready after %s\n", brief(time.Since(a.Started)))
 		case <-tick.C:
 			if !o.json() {
-				fmt.Fprintln(a.Err, progressLine(time.Since(a.started), n.Status()))
+				fmt.Fprintln(a.Err, progressLine(time.Since(a.Started), n.Status()))
 			}
 		}
 	}
@@ -144,10 +144,10 @@ func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
 func (a *app) finish(n *node.Node, o upOptions) (*summary, error) {
 	const patience = 30 * time.Second
 	fmt.Fprintln(a.Err, "the spouts are stopped; waiting for everything to come out, then counting")
-	bound := max(time.Until(a.started.Add(o.span)), 0) + patience
+	bound := max(time.Until(a.Started.Add(o.span)), 0) + patience
 	audits, err := n.Drain(context.Background(), bound)
 	if err != nil {
 		return nil, err
 	}
-	return summarize(audits, n.Status(), time.Since(a.started)), nil
+	return summarize(audits, n.Status(), time.Since(a.Started)), nil
 }

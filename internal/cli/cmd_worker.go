@@ -47,7 +47,7 @@ func (a *app) runUntilDone(ctx context.Context, options node.Options, what strin
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Err, "%s is up in %s: brokers %v, admin API %s\n", what, brief(time.Since(a.started)), options.Brokers, n.Admin())
+	fmt.Fprintf(a.Err, "%s is up in %s: brokers %v, admin API %s\n", what, brief(time.Since(a.Started)), options.Brokers, n.Admin())
 	if p := n.Proxy(); p != "" {
 		fmt.Fprintf(a.Out, "router listens on http://%s\n", p)
 	}

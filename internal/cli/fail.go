@@ -8,6 +8,7 @@ import (
 
 	"ravenswood.dev/internal/admin"
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/internal/manifest"
 	"ravenswood.dev/internal/node"
 )
 
@@ -72,8 +73,14 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	err := usage(cmd, "run %q: there is no command %q", cmd.CommandPath(), args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return &usageError{err: err, hint: fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), near[0])}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	if near := manifest.Closest(args[0], names); near != "" {
+		return &usageError{err: err, hint: fmt.Sprintf("did you mean `%s %s`?", cmd.CommandPath(), near)}
 	}
 	return err
 }
