@@ -165,8 +165,8 @@ func (e *Edits) Apply(dst []byte, o *Object, values [][]byte) ([]byte, error) {
 	if dst == nil {
 		dst = make([]byte, 0, len(o.raw)+room(values))
 	}
-	var hits [8]hit
-	w := writer{src: o.raw, values: values, out: dst, hits: hits[:0]}
+	w := writer{src: o.raw, values: values, out: dst, hits: o.hits[:0], stack: o.stack[:0]}
+	defer func() { o.hits, o.stack = w.hits, w.stack }()
 	if err := w.container(e.root, skipSpace(o.raw, 0), o.members); err != nil {
 		return dst, err
 	}

@@ -7,6 +7,10 @@ import "iter"
 type Object struct {
 	raw     []byte
 	members []member
+
+	// Scratch memory of edits, kept from one document to the next.
+	hits  []hit
+	stack []member
 }
 
 // member is where one member of an object, or one element of a list, stands. For an element start and keyEnd are
@@ -17,8 +21,14 @@ type member struct {
 	escaped       bool // the name holds escapes
 }
 
+// maxKept is how many members an index may have and still keep its memory for the next document.
+const maxKept = 10_000
+
 // Read indexes raw, which must be an object.
 func (o *Object) Read(raw []byte) error {
+	if cap(o.members) > maxKept || cap(o.stack) > maxKept {
+		*o = Object{}
+	}
 	o.raw = raw
 	var err error
 	o.members, err = appendMembers(o.members[:0], raw, skipSpace(raw, 0))

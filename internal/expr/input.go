@@ -22,6 +22,7 @@ type Input struct {
 	object  document.Object
 	indexed bool    // object holds the index of r's value
 	event   ref.Val // r's value once it was asked for
+	root    objectValue
 	further cel.Activation
 
 	// literals remembers how the decimals handed out during an evaluation are written, so that one that comes through
@@ -125,7 +126,8 @@ func (in *Input) readEvent() ref.Val {
 	if _, err := in.Object(); err != nil {
 		return types.WrapErr(err)
 	}
-	return &objectValue{in: in, raw: raw, index: &in.object}
+	in.root = objectValue{in: in, raw: raw, index: &in.object}
+	return &in.root
 }
 
 func trim(b []byte) []byte { return bytes.Trim(b, " \t\r\n") }
