@@ -3,6 +3,7 @@ package topology
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"time"
 
 	"ravenswood.dev/api"
@@ -192,6 +193,10 @@ func (c *checker) external(name string) Topic {
 	return Topic{Name: name, Spec: spec}
 }
 
+// internalRecordMax is the largest record of an internal topic: room for any record of a user's topic and what is added
+// to it. It equals kafka.InternalMaxRecord, which this pure room does not import.
+const internalRecordMax = 32 << 20
+
 // internal is a topic of the topology itself. A Topic resource of its name may give it another shape.
 func (c *checker) internal(here at, name string, spec api.TopicSpec) Topic {
 	if !topicNameOK(name) {
@@ -200,5 +205,6 @@ func (c *checker) internal(here at, name string, spec api.TopicSpec) Topic {
 	if t, ok := c.set.Topic(name); ok {
 		return Topic{Name: name, Spec: t.Spec, Internal: true, Declared: true}
 	}
+	spec.Config = map[string]string{"max.message.bytes": strconv.Itoa(internalRecordMax)}
 	return Topic{Name: name, Spec: spec, Internal: true}
 }
