@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,15 +54,17 @@ func (env Env) component(plan *topology.Plan, name string) component.Env {
 
 // Engine runs one plan in this process.
 type Engine struct {
-	plan       *topology.Plan
-	env        Env
-	log        *slog.Logger
-	workers    []*worker
-	feeds      []*feed
-	deliveries []*delivery
-	bolts      []*boltStats
-	admin      *kafka.Admin
-	letters    *kgo.Client // writes the dead letters of deliveries
+	plan             *topology.Plan
+	env              Env
+	log              *slog.Logger
+	workers          []*worker
+	feeds            []*feed
+	deliveries       []*delivery
+	bolts            []*boltStats
+	admin            *kafka.Admin
+	letters          *kgo.Client      // writes the dead letters of deliveries
+	limits           map[string]int32 // largest record by topic, as the log has it
+	parkedPartitions int32
 
 	counters      counters
 	commitLatency histogram
@@ -114,7 +117,7 @@ func New(plan *topology.Plan, env Env) (*Engine, error) {
 // that stopped the topology. The topics of the plan must exist. Run may be called once.
 func (e *Engine) Run(ctx context.Context) error {
 	defer e.closeWorkers()
-	if err := e.connect(); err != nil {
+	if err := e.connect(ctx); err != nil {
 		e.state.Store("failed")
 		return err
 	}
@@ -195,7 +198,8 @@ func (e *Engine) fail(err error) {
 	})
 }
 
-func (e *Engine) connect() error {
+// connect opens the engine's own clients and learns how large a record each topic takes.
+func (e *Engine) connect(ctx context.Context) error {
 	admin, err := kafka.NewAdmin(e.env.Kafka)
 	if err != nil {
 		return fmt.Errorf("run topology %q: %w", e.plan.Name, err)
@@ -203,9 +207,50 @@ func (e *Engine) connect() error {
 	e.admin = admin
 	opts := append(e.env.Kafka.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(kafka.InternalMaxRecord))
 	if e.letters, err = kgo.NewClient(opts...); err != nil {
+		e.admin.Close()
+		return fmt.Errorf("run topology %q: %w", e.plan.Name, err)
+	}
+	if err := e.learnTopics(ctx); err != nil {
+		e.disconnect()
 		return fmt.Errorf("run topology %q: %w", e.plan.Name, err)
 	}
 	return nil
+}
+
+// learnTopics checks that the topics are as planned. A record that is too large for its topic must become a dead
+// letter before it is written: the broker's refusal would fail the transaction, and every transaction after it.
+func (e *Engine) learnTopics(ctx context.Context) error {
+	bound, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	topics, err := e.admin.Topics(bound)
+	if err != nil {
+		return err
+	}
+	limits := make(map[string]int32)
+	for _, t := range e.plan.Topics {
+		have, ok := topics[t.Name]
+		if !ok {
+			return fmt.Errorf("find topic %q: it does not exist", t.Name)
+		}
+		if n, err := strconv.ParseInt(have.Config["max.message.bytes"], 10, 32); err == nil {
+			limits[t.Name] = int32(n)
+		}
+		if t.Name == e.plan.Parked {
+			e.parkedPartitions = int32(have.Partitions)
+		}
+	}
+	e.limits = limits
+	return nil
+}
+
+// defaultMaxRecord is what a topic takes if it says nothing else: Kafka's max.message.bytes.
+const defaultMaxRecord = 1_000_012
+
+func (e *Engine) maxRecord(topic string) int32 {
+	if n, ok := e.limits[topic]; ok {
+		return n
+	}
+	return defaultMaxRecord
 }
 
 func (e *Engine) disconnect() {

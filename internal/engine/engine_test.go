@@ -278,7 +278,7 @@ func TestFailures(t *testing.T) {
 			&kgo.Record{Topic: "in", Key: []byte("b"), Value: append([]byte(`"`), append(make([]byte, 0, 4<<20), append(bytesOf('x', 4<<20), '"')...)...)},
 			&kgo.Record{Topic: "in", Value: []byte(`{"n":1}`)},
 			&kgo.Record{Topic: "in", Key: []byte("d")},
-			&kgo.Record{Topic: "in", Key: []byte("e"), Value: append([]byte(`"`), append(bytesOf('x', 1_000_000), '"')...)},
+			&kgo.Record{Topic: "in", Key: []byte("e"), Value: append([]byte(`"`), append(bytesOf('x', 1_048_400), '"')...)},
 		)
 		_, stop := r.run(p, "a")
 		out := r.awaitOut("out", 2)

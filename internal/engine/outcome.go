@@ -12,12 +12,19 @@ import (
 	"ravenswood.dev/internal/deadletter"
 	"ravenswood.dev/internal/document"
 	"ravenswood.dev/internal/record"
+	"ravenswood.dev/internal/topology"
 )
 
 // admit says whether a record as read may be worked on; if not, its outcome is a dead letter.
 func (s *session) admit(e *entry) bool {
 	if e.task.input.Name == "" {
 		readReplay(e)
+		input := s.inputNamed(e.replayInput)
+		if input == nil {
+			e.refuse(fmt.Errorf("replay record: the topology has no spout %q any more", e.replayInput))
+			return false
+		}
+		e.rec.Format, e.targets = input.Format, input.Next
 	}
 	if limit := int64(s.plan.Limits.RecordBytes); e.size-entryOverhead > limit {
 		e.refuse(fmt.Errorf("read record: %d bytes are above the limit of %d (limits.recordBytes)", e.size-entryOverhead, limit))
@@ -35,6 +42,15 @@ func (s *session) admit(e *entry) bool {
 func (e *entry) refuse(err error) {
 	e.outcome = dead
 	e.err = &boltError{bolt: e.task.input.Name, class: component.Never, attempts: 1, first: e.started, err: err}
+}
+
+func (s *session) inputNamed(name string) *topology.Input {
+	for i := range s.plan.Inputs {
+		if in := &s.plan.Inputs[i]; in.Name == name && name != "" {
+			return in
+		}
+	}
+	return nil
 }
 
 // readReplay gives a replayed dead letter its origin back and the place it goes to.
@@ -92,7 +108,7 @@ func (s *session) write(live context.Context, e *entry) {
 func (s *session) checkSizes(e *entry) {
 	for _, o := range e.outputs {
 		topic := s.plan.Sinks[o.sink].Topic
-		if n, limit := o.rec.Size()+recordOverhead, int(s.w.maxRecord(topic)); n > limit {
+		if n, limit := o.rec.Size()+recordOverhead, int(s.w.engine.maxRecord(topic)); n > limit {
 			e.outputs, e.outcome = nil, dead
 			e.err = &boltError{
 				bolt: s.plan.Sinks[o.sink].Name, class: component.Never, attempts: 1, first: e.started,

@@ -29,7 +29,7 @@ func (s *session) restoreParked(ctx context.Context, partitions map[string][]int
 	}
 	ns := make([]int32, 0, len(wanted))
 	for n := range wanted {
-		if n < s.w.parkedPartitions {
+		if n < s.w.engine.parkedPartitions {
 			ns = append(ns, n)
 		}
 	}
@@ -83,7 +83,7 @@ func (s *session) unpark(t *task, r *kgo.Record, source record.Origin, now time.
 			since = millis(h.Value, now)
 			cause.first = since
 		case headerParkTime:
-			raw.Timestamp = millis(h.Value, now)
+			raw.Timestamp = timestamp(h.Value, now)
 		case headerParkBolt:
 			cause.bolt = string(h.Value)
 		case headerParkCause:
@@ -99,15 +99,26 @@ func (s *session) unpark(t *task, r *kgo.Record, source record.Origin, now time.
 	}
 	e := &entry{}
 	s.fill(e, t, raw, now)
-	s.admit(e)
+	s.admit(e) // it was admitted once; this reads its replay headers again
 	e.err = cause
 	return e, since
 }
 
+func timestamp(text []byte, otherwise time.Time) time.Time {
+	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+		return time.UnixMilli(n)
+	}
+	return otherwise
+}
+
+// millis reads a time of ours in the past.
 func millis(text []byte, otherwise time.Time) time.Time {
 	n, err := strconv.ParseInt(string(text), 10, 64)
 	if err != nil {
 		return otherwise
 	}
-	return time.UnixMilli(n)
+	if t := time.UnixMilli(n); t.Before(otherwise) {
+		return t
+	}
+	return otherwise // the clock was set back meanwhile: nothing began in the future
 }

@@ -182,7 +182,7 @@ func (s *session) join(live context.Context) error {
 	cfg := kafka.TransactorConfig{
 		Config: s.w.env.Kafka, Group: s.plan.Group, ID: s.w.id,
 		Transactional: s.w.transactional,
-		MaxRecord:     s.w.maxRecord,
+		MaxRecord:     s.w.engine.maxRecord,
 		Manual:        map[string]bool{s.plan.Parked: true, s.plan.DeadLetters: true},
 		Latest:        make(map[string]bool),
 		Assigned: func(ctx context.Context, p map[string][]int32) error {
@@ -316,7 +316,7 @@ func (s *session) takePartition(t *task, fp kgo.FetchTopicPartition, now time.Ti
 				s.start(e)
 			}
 		default: // nothing waits: run it here
-			s.graph.run(t.ctx, e, e.targets(s.plan))
+			s.graph.run(t.ctx, e, e.targets)
 			t.addDone(e)
 		}
 	}
@@ -327,7 +327,7 @@ func (s *session) takePartition(t *task, fp kgo.FetchTopicPartition, now time.Ti
 
 // fill makes an entry of a record as read.
 func (s *session) fill(e *entry, t *task, raw *kgo.Record, now time.Time) {
-	e.task, e.raw, e.started = t, raw, now
+	e.task, e.raw, e.started, e.targets = t, raw, now, t.input.Next
 	r := &e.rec
 	r.Key, r.Value, r.Time, r.Format = raw.Key, raw.Value, raw.Timestamp, t.input.Format
 	r.Origin = record.Origin{Topic: raw.Topic, Partition: raw.Partition, Offset: raw.Offset}
@@ -356,7 +356,7 @@ func (s *session) start(e *entry) {
 	}
 	s.runningNow++
 	s.w.lanes.Go(func() {
-		s.graph.run(e.task.ctx, e, e.targets(s.plan))
+		s.graph.run(e.task.ctx, e, e.targets)
 		s.completions.Lock()
 		s.completions.list = append(s.completions.list, e)
 		s.completions.Unlock()
@@ -588,20 +588,6 @@ func (s *session) drop(partitions map[string][]int32) {
 }
 
 func (p partition) asMap() map[string][]int32 { return map[string][]int32{p.topic: {p.n}} }
-
-// targets says where the entry goes first: to what follows its spout, for a replayed record to what follows the spout
-// it came in by.
-func (e *entry) targets(plan *topology.Plan) []topology.Target {
-	if e.task.input.Name != "" || e.replayInput == "" {
-		return e.task.input.Next
-	}
-	for i := range plan.Inputs {
-		if plan.Inputs[i].Name == e.replayInput {
-			return plan.Inputs[i].Next
-		}
-	}
-	return nil
-}
 
 // laneLimit is how many lanes may run at once: as many as the services they call allow together.
 func laneLimit(plan *topology.Plan, services component.Services) int {

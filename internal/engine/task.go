@@ -67,7 +67,8 @@ type entry struct {
 	task    *task
 	lane    uint64
 	size    int64
-	started time.Time // when it was read
+	started time.Time         // when it was read
+	targets []topology.Target // where it goes first: what follows its spout
 
 	status status
 	place  place // which bolt it is at, for status; written by whoever runs it

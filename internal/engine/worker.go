@@ -26,12 +26,10 @@ type worker struct {
 	transactional bool
 	log           *slog.Logger
 	inputs        map[string]*topology.Input
-	limits        map[string]int32 // largest record by topic
 	maxRunning    int
 
-	parkedPartitions int32
-	lanes            sync.WaitGroup // of the session in being
-	snapshot         atomic.Pointer[snapshot]
+	lanes    sync.WaitGroup // of the session in being
+	snapshot atomic.Pointer[snapshot]
 }
 
 func newWorker(e *Engine, number int) (*worker, error) {
@@ -45,31 +43,12 @@ func newWorker(e *Engine, number int) (*worker, error) {
 		transactional: e.plan.Delivery == api.ExactlyOnce,
 		log:           e.env.Log.With("topology", e.plan.Name, "worker", number),
 		inputs:        make(map[string]*topology.Input),
-		limits:        make(map[string]int32),
 		maxRunning:    laneLimit(e.plan, e.env.Services),
 	}
 	for i := range e.plan.Inputs {
 		w.inputs[e.plan.Inputs[i].Topic] = &e.plan.Inputs[i]
 	}
-	for _, t := range e.plan.Topics {
-		if n, err := strconv.ParseInt(t.Spec.Config["max.message.bytes"], 10, 32); err == nil {
-			w.limits[t.Name] = int32(n)
-		}
-		if t.Name == e.plan.Parked {
-			w.parkedPartitions = int32(t.Spec.Partitions)
-		}
-	}
 	return w, nil
-}
-
-// defaultMaxRecord is what a topic takes if it says nothing else: Kafka's max.message.bytes.
-const defaultMaxRecord = 1_000_012
-
-func (w *worker) maxRecord(topic string) int32 {
-	if n, ok := w.limits[topic]; ok {
-		return n
-	}
-	return defaultMaxRecord
 }
 
 // run keeps a session alive until ctx is done. Only being replaced, which another process with the same id causes, ends
