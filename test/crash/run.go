@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"ravenswood.dev/internal/kafka"
+)
+
+// result is what one run has shown.
+type result struct {
+	Delivery   string         `json:"delivery"`
+	Kills      int            `json:"kills"`
+	KillsAt    map[string]int `json:"kills_at"` // by the way they came
+	Pauses     int            `json:"pauses"`
+	Sent       int64          `json:"sent"`
+	Lost       int64          `json:"lost"`
+	Duplicated int64          `json:"duplicated"`
+	Order      int64          `json:"order_violations"`
+	Foreign    int64          `json:"foreign"` // results of events nobody sent
+	InTopic    int64          `json:"in_topic"`
+	InSQLite   int64          `json:"in_sqlite"`
+	Same       bool           `json:"sqlite_equals_topic"`
+	CallsAgain int64          `json:"calls_repeated"` // with an idempotency key seen before: allowed
+	Seconds    float64        `json:"seconds"`
+	Negative   bool           `json:"negative_control"`
+	Findings   []string       `json:"findings,omitempty"`
+}
+
+// keptExactlyOnce says whether the guarantee held.
+func (r *result) keptExactlyOnce() bool {
+	return r.Lost == 0 && r.Duplicated == 0 && r.Order == 0 && r.Foreign == 0 && r.Same && r.InTopic == r.Sent
+}
+
+// repeatedOnly says whether the control did its job: the checker found repetitions, and nothing was lost all the same.
+func (r *result) repeatedOnly() bool { return r.Duplicated > 0 && r.Lost == 0 && r.Foreign == 0 }
+
+// harness is one run: its processes, and where they keep what.
+type harness struct {
+	o        options
+	delivery string
+	dir      string
+	database string
+	cfg      kafka.Config
+	fates    *fates
+
+	mu     sync.Mutex
+	result result // GUARDED_BY(mu)
+}
+
+const workerCount = 2
+
+// run does one run in a folder of its own.
+func run(ctx context.Context, o options, delivery string, kills int) (*result, error) {
+	dir, err := os.MkdirTemp("", "raven-crash-")
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	pauses := o.pauses
+	if delivery == atLeastOnce {
+		pauses = 0
+	}
+	h := &harness{
+		o: o, delivery: delivery, dir: dir, database: filepath.Join(dir, "results.db"),
+		fates: newFates(o.seed, kills, pauses, delivery),
+	}
+	h.result = result{Delivery: delivery, KillsAt: map[string]int{}, Negative: delivery == atLeastOnce}
+	h.say("%s, %d kills, in %s", delivery, kills, dir)
+	err = h.play(ctx)
+	h.result.Seconds = time.Since(began).Round(100 * time.Millisecond).Seconds()
+	if err != nil || o.keep || len(h.result.Findings) > 0 && !h.result.Negative {
+		h.say("kept %s: logs, database, output of every process", dir)
+		return &h.result, err
+	}
+	return &h.result, os.RemoveAll(dir)
+}
+
+func (h *harness) say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
+}
+
+// play is the course of a run.
+func (h *harness) play(ctx context.Context) error {
+	svc, err := startService(ctx, h.o.slowest)
+	if err != nil {
+		return err
+	}
+	defer svc.close()
+	broker, err := h.startBroker(ctx)
+	if err != nil {
+		return err
+	}
+	defer broker.kill()
+	if err := writeFiles(h.files(), h.delivery, svc.addr, h.database); err != nil {
+		return err
+	}
+	workers, err := h.killWorkers(ctx)
+	defer func() {
+		for _, w := range workers {
+			w.kill()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	h.result.CallsAgain = svc.again.Load()
+	if err := h.awaitEnd(ctx); err != nil {
+		h.say("%v; counting all the same", err)
+	}
+	for _, w := range workers {
+		if err := w.stop(30 * time.Second); err != nil {
+			return fmt.Errorf("stop worker: %w", err)
+		}
+	}
+	return h.check(ctx)
+}
+
+func (h *harness) files() string { return filepath.Join(h.dir, "files") }
+
+func (h *harness) startBroker(ctx context.Context) (*process, error) {
+	p, err := start("broker", filepath.Join(h.dir, "broker.log"), envDir+"="+filepath.Join(h.dir, "broker"))
+	if err != nil {
+		return nil, err
+	}
+	addr, err := p.firstLine(ctx)
+	if err != nil {
+		p.kill()
+		return nil, err
+	}
+	h.cfg = kafka.Config{Brokers: []string{addr}, Log: slog.New(slog.DiscardHandler)}
+	return p, nil
+}
+
+// killWorkers sends the load while the workers live and die, until all fates are used up. It returns the workers that
+// are left to live.
+func (h *harness) killWorkers(ctx context.Context) (left []*process, err error) {
+	// The first life makes the topics; a load before that would make them with other settings.
+	first, err := h.startWorker(0, fate{})
+	if err != nil {
+		return nil, err
+	}
+	_, err = first.firstLine(ctx)
+	first.kill()
+	if err != nil {
+		return nil, err
+	}
+	loading, stopLoad := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	var loadErr error
+	group.Go(func() { h.result.Sent, loadErr = load(loading, h.cfg, h.o) })
+	left = make([]*process, workerCount)
+	errs := make([]error, workerCount)
+	var lives sync.WaitGroup
+	for i := range workerCount {
+		lives.Go(func() { left[i], errs[i] = h.live(ctx, i) })
+	}
+	lives.Wait()
+	stopLoad()
+	group.Wait()
+	return compact(left), errors.Join(append(errs, loadErr)...)
+}
+
+func compact(list []*process) (some []*process) {
+	for _, p := range list {
+		if p != nil {
+			some = append(some, p)
+		}
+	}
+	return some
+}
+
+// live starts a worker again and again until there is no fate left, and returns its last life.
+func (h *harness) live(ctx context.Context, number int) (*process, error) {
+	for {
+		end, more := h.fates.next()
+		p, err := h.startWorker(number, end)
+		if err != nil || !more {
+			return p, err
+		}
+		if end.pause {
+			err = h.stopAWhile(ctx, p, end)
+		} else {
+			err = h.awaitDeath(ctx, p, end)
+		}
+		p.kill()
+		if err != nil {
+			return nil, fmt.Errorf("worker %d: %w", number, err)
+		}
+	}
+}
+
+func (h *harness) startWorker(number int, end fate) (*process, error) {
+	name := fmt.Sprintf("worker%d", number)
+	env := []string{
+		envDir + "=" + h.files(), envData + "=" + filepath.Join(h.dir, name), envBrokers + "=" + h.cfg.Brokers[0],
+		envID + "=" + name,
+	}
+	if end.step != "" {
+		env = append(env, envKillAt+"="+end.env())
+	}
+	return start("worker", filepath.Join(h.dir, name+".log"), env...)
+}
+
+// awaitDeath lets a life run until its fate; a worker that ends in any other way is a finding.
+func (h *harness) awaitDeath(ctx context.Context, p *process, end fate) error {
+	how := end.name()
+	select {
+	case <-p.dead:
+		if end.step == "" || p.cmd.ProcessState.Exited() {
+			return fmt.Errorf("it ended by itself: %w (see its log)", p.err)
+		}
+	case <-time.After(end.after):
+		if end.step != "" {
+			how = "too late for a step"
+		}
+		p.kill()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	h.count(how)
+	return nil
+}
+
+// stopAWhile makes a zombie: the others take over while it sleeps, and then it wakes and believes it still owns its
+// partitions. It is killed some seconds later.
+func (h *harness) stopAWhile(ctx context.Context, p *process, end fate) error {
+	wait := func(d time.Duration) {
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+		}
+	}
+	wait(end.after)
+	h.say("a worker sleeps for %s", zombieSleep)
+	p.pause(ctx, zombieSleep)
+	wait(5 * time.Second)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.result.Pauses++
+	return ctx.Err()
+}
+
+func (h *harness) count(how string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.result.Kills++
+	h.result.KillsAt[how]++
+	h.say("kill %d: %s", h.result.Kills, how)
+}
