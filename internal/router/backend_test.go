@@ -165,7 +165,7 @@ func proxyOf(t testing.TB, r *Router) string {
 // eventually waits for a condition without which the test makes no sense.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) { // sleep: between two looks at the condition
 		if time.Now().After(deadline) {
 			t.Fatalf("waited 10 s for: %s", what)
 		}

@@ -20,7 +20,7 @@ const killWait = 2 * time.Second
 
 // runner keeps one process running. Its goroutine alone moves the machine; the mutex is for those who look.
 type runner struct {
-	shared     *shared
+	crew       *crew
 	process    Process
 	command    string
 	env        []string
@@ -54,7 +54,7 @@ func (r *runner) run(ctx context.Context) {
 func (r *runner) pause(ctx context.Context, cause string) bool {
 	var pause time.Duration
 	r.step(func(m *machine) { pause = m.becomeBackoff(time.Now(), cause, rand.Float64()) })
-	r.shared.opts.Log.Warn("service process ended, it starts again", "process", r.process.Name(), "cause", cause, "pause", pause.Round(time.Millisecond))
+	r.crew.opts.Log.Warn("service process ended, it starts again", "process", r.process.Name(), "cause", cause, "pause", pause.Round(time.Millisecond))
 	return wait(ctx, pause)
 }
 
@@ -86,11 +86,11 @@ type life struct {
 // process and leaves the machine in Stopping.
 func (r *runner) live(ctx context.Context) (cause string) {
 	r.step(func(m *machine) { m.becomeStarting(time.Now()) })
-	port, err := r.shared.ports.take()
+	port, err := r.crew.ports.take()
 	if err != nil {
 		return err.Error()
 	}
-	defer r.shared.ports.give(port)
+	defer r.crew.ports.give(port)
 	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	l, err := r.start(port, url)
 	if err != nil {
@@ -106,17 +106,17 @@ func (r *runner) live(ctx context.Context) (cause string) {
 // serve is the time in which a process is ready: from its health's answer to its end, or ours.
 func (r *runner) serve(ctx context.Context, url string, l *life) {
 	r.step(func(m *machine) { m.becomeReady(time.Now()) })
-	r.shared.opts.Log.Info("service process is ready", "process", r.process.Name(), "url", url)
-	if r.shared.opts.OnEndpoint != nil {
-		r.shared.opts.OnEndpoint(r.process.Service, r.process.Version, url)
+	r.crew.opts.Log.Info("service process is ready", "process", r.process.Name(), "url", url)
+	if r.crew.opts.OnEndpoint != nil {
+		r.crew.opts.OnEndpoint(r.process.Service, r.process.Version, url)
 	}
 	r.tellFirst()
 	select {
 	case <-l.ended:
 	case <-ctx.Done():
 	}
-	if r.shared.opts.OnDown != nil {
-		r.shared.opts.OnDown(r.process.Service, r.process.Version)
+	if r.crew.opts.OnDown != nil {
+		r.crew.opts.OnDown(r.process.Service, r.process.Version)
 	}
 }
 
@@ -163,7 +163,7 @@ func (r *runner) stop(ctx context.Context, l *life) {
 		return
 	case <-timer.C:
 	}
-	r.shared.opts.Log.Warn("service process did not stop in time, it is killed", "process", r.process.Name(), "stopTimeout", r.process.Stop)
+	r.crew.opts.Log.Warn("service process did not stop in time, it is killed", "process", r.process.Name(), "stopTimeout", r.process.Stop)
 	kill(l.cmd)
 	<-l.ended
 }
@@ -177,7 +177,7 @@ func (r *runner) start(port int, url string) (*life, error) {
 	cmd.WaitDelay = killWait
 	setAttributes(cmd)
 	started := make(chan error)
-	r.shared.starts <- func() { started <- cmd.Start() }
+	r.crew.starts <- func() { started <- cmd.Start() }
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start command: %w", err)
 	}

@@ -88,10 +88,10 @@ func New(opts Options) (*Supervisor, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Supervisor{ready: make(chan struct{})}
-	shared := &shared{opts: opts, output: &output{to: opts.Output}, ports: &ports{}, starts: make(chan func())}
+	together := &crew{opts: opts, output: &output{to: opts.Output}, ports: &ports{}, starts: make(chan func())}
 	var errs []error
 	for _, p := range opts.Processes {
-		r, err := newRunner(p, shared)
+		r, err := newRunner(p, together)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("prepare process %q: %w", p.Name(), err))
 			continue
@@ -104,15 +104,15 @@ func New(opts Options) (*Supervisor, error) {
 	return s, nil
 }
 
-// shared is what the runners of one supervisor have in common.
-type shared struct {
+// crew is what the runners of one supervisor have in common.
+type crew struct {
 	opts   Options
 	output *output
 	ports  *ports
 	starts chan func() // run on the one thread that may start processes; see startThread
 }
 
-func newRunner(p Process, s *shared) (*runner, error) {
+func newRunner(p Process, s *crew) (*runner, error) {
 	if len(p.Command) == 0 {
 		return nil, errors.New("it has no command")
 	}
@@ -126,7 +126,7 @@ func newRunner(p Process, s *shared) (*runner, error) {
 		return nil, err
 	}
 	return &runner{
-		shared: s, process: p, command: command, env: env, done: make(chan struct{}), firstReady: make(chan struct{}),
+		crew: s, process: p, command: command, env: env, done: make(chan struct{}), firstReady: make(chan struct{}),
 		lines: newLines(p.Name(), s.output), machine: newMachine(time.Now()),
 	}, nil
 }
@@ -191,7 +191,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	end := startThread(s.runners[0].shared.starts)
+	end := startThread(s.runners[0].crew.starts)
 	defer end()
 	var stops []context.CancelFunc
 	for _, r := range s.runners {

@@ -3,6 +3,7 @@ package call
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ravenswood.dev/api"
@@ -447,37 +449,78 @@ func TestTheRecordsOfABatchOutliveItsFirst(t *testing.T) {
 
 func waitFor(t *testing.T, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); !condition(); time.Sleep(time.Millisecond) { // sleep: between two looks at the condition
 		if time.Now().After(deadline) {
 			t.Fatal("waited 5 s in vain")
 		}
 	}
 }
 
+// held answers when it is told to, and counts.
+type held struct {
+	calls   atomic.Int64
+	release chan struct{}
+}
+
+func (h *held) InFlight(string) int { return 100 }
+
+func (h *held) Call(ctx context.Context, c component.Call) (component.Answer, error) {
+	h.calls.Add(1)
+	select {
+	case <-h.release:
+		return component.Answer{Body: []byte(`{"name":"Ada"}`), Version: "v1"}, nil
+	case <-ctx.Done():
+		return component.Answer{}, ctx.Err()
+	}
+}
+
 func TestEqualRequestsInFlightAreOneCall(t *testing.T) {
-	release := make(chan struct{})
-	var inside atomic.Int64
-	s := serve(t, func(string) (int, string) { inside.Add(1); <-release; return 200, `{"name":"Ada"}` })
-	b := newBolt(t, Config{Send: []string{"userId"}, SingleFlight: true}, routed(t, api.ServiceSpec{}, nil, s.URL)).(*bolt)
-	go func() {
-		for inside.Load() == 0 {
-			time.Sleep(time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		services := &held{release: make(chan struct{})}
+		b := newBolt(t, Config{Send: []string{"userId"}, SingleFlight: true}, services)
+		var all []*record.Record
+		for i := range 8 {
+			all = append(all, event(int64(i), fmt.Sprintf(`{"userId":%d,"n":%d}`, i/4, i)))
 		}
-		time.Sleep(20 * time.Millisecond) // the others are on their way; if one is late, the cache of one call tells
-		close(release)
-	}()
-	var all []*record.Record
-	for i := range 8 {
-		all = append(all, event(int64(i), fmt.Sprintf(`{"userId":1,"n":%d}`, i)))
-	}
-	for i, got := range allAtOnce(t, b, all...) {
-		if want := fmt.Sprintf(`{"userId":1,"n":%d,"name":"Ada"}`, i); got != want {
-			t.Errorf("record %d: %s", i, got)
+		go func() {
+			synctest.Wait() // all are waiting for an answer
+			close(services.release)
+		}()
+		for i, got := range allAtOnce(t, b, all...) {
+			if want := fmt.Sprintf(`{"userId":%d,"n":%d,"name":"Ada"}`, i/4, i); got != want {
+				t.Errorf("record %d: %s", i, got)
+			}
 		}
-	}
-	if n := len(s.calls()); n >= 8 {
-		t.Errorf("%d calls for 8 equal requests", n)
-	}
+		if n := services.calls.Load(); n != 2 {
+			t.Errorf("%d calls, want one for each of two users", n)
+		}
+	})
+}
+
+func TestAFlightOutlivesItsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		services := &held{release: make(chan struct{})}
+		b := newBolt(t, Config{SingleFlight: true}, services)
+		ctx, giveUp := context.WithCancel(t.Context())
+		first, second := make(chan error, 1), make(chan error, 1)
+		drop := func(int, *record.Record) {}
+		go func() { first <- b.Process(ctx, event(1, `{}`), drop) }()
+		synctest.Wait()
+		go func() { second <- b.Process(t.Context(), event(2, `{}`), drop) }()
+		synctest.Wait()
+		giveUp()
+		if err := <-first; !errors.Is(err, context.Canceled) {
+			t.Errorf("the first: %v", err)
+		}
+		synctest.Wait()
+		close(services.release)
+		if err := <-second; err != nil {
+			t.Errorf("the second: %v", err)
+		}
+		if n := services.calls.Load(); n != 2 {
+			t.Errorf("%d calls, want one given up and one answered", n)
+		}
+	})
 }
 
 func TestTheCache(t *testing.T) {

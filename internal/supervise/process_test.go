@@ -96,7 +96,7 @@ func serveUntilTold(health int) {
 // eventually waits for a condition without which the test makes no sense.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(2 * time.Millisecond) { // sleep: between two looks at the condition
 		if time.Now().After(deadline) {
 			t.Fatalf("waited 10 s for: %s", what)
 		}
