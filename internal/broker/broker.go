@@ -42,6 +42,7 @@ type Broker struct {
 	addr    string
 	dir     *directory
 	cluster *kfake.Cluster
+	log     *logger
 	auto    *autoCreator
 	stop    chan struct{}
 	running sync.WaitGroup
@@ -91,7 +92,11 @@ func serve(ctx context.Context, dir *directory, o Options) (*Broker, error) {
 		return nil, errors.Join(err, ln.Close())
 	}
 	start := time.Now()
-	cluster, err := kfake.NewCluster(clusterOptions(dir.data(), ln, o)...)
+	if err := dir.settle(o.Log); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	failures := &logger{log: o.Log}
+	cluster, err := kfake.NewCluster(clusterOptions(dir.data(), ln, failures, o)...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the log in %q: %w", o.Dir, err), ln.Close())
 	}
@@ -100,19 +105,19 @@ func serve(ctx context.Context, dir *directory, o Options) (*Broker, error) {
 		return nil, fmt.Errorf("serve %q: %w", addr, err)
 	}
 	o.Log.Info("broker started", "addr", addr, "dir", o.Dir, "took", time.Since(start).Round(time.Millisecond))
-	b := &Broker{addr: addr, dir: dir, cluster: cluster, auto: auto, stop: make(chan struct{})}
+	b := &Broker{addr: addr, dir: dir, cluster: cluster, log: failures, auto: auto, stop: make(chan struct{})}
 	b.running.Go(func() { retain(cluster, b.stop) })
 	return b, nil
 }
 
 // clusterOptions is everything that is particular to what answers the protocol today.
-func clusterOptions(data string, ln net.Listener, o Options) []kfake.Opt {
+func clusterOptions(data string, ln net.Listener, log *logger, o Options) []kfake.Opt {
 	return []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("ravenswood"),
 		kfake.DataDir(data),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }),
-		kfake.WithLogger(logger{o.Log}),
+		kfake.WithLogger(log),
 		kfake.DefaultNumPartitions(o.Partitions),
 		// A crashed member must not hold its partitions for the six seconds Kafka demands at least.
 		kfake.GroupMinSessionTimeout(time.Second),
@@ -139,8 +144,13 @@ func (b *Broker) Close() error {
 		close(b.stop)
 		b.running.Wait()
 		b.auto.close()
+		before := b.log.errors.Load()
 		b.cluster.Close()
-		b.err = b.dir.release()
+		if b.log.errors.Load() > before {
+			b.dir.killed = true // what is on disk is what a kill would have left
+			b.err = errors.New("close the log: not everything could be written; the next start repairs it")
+		}
+		b.err = errors.Join(b.err, b.dir.release())
 	})
 	return b.err
 }

@@ -24,8 +24,11 @@ import (
 	"ravenswood.dev/internal/kafka"
 )
 
-// childDir is the variable that makes this test binary a broker process.
-const childDir = "RAVEN_TEST_BROKER_DIR"
+// The variables that make this test binary a broker process.
+const (
+	childDir  = "RAVEN_TEST_BROKER_DIR"
+	childAddr = "RAVEN_TEST_BROKER_ADDR"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
@@ -38,7 +41,7 @@ func TestMain(m *testing.M) {
 func runChild(dir string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	b, err := broker.Start(ctx, broker.Options{Dir: dir, Addr: "127.0.0.1:0"})
+	b, err := broker.Start(ctx, broker.Options{Dir: dir, Addr: os.Getenv(childAddr)})
 	if err != nil {
 		fmt.Println("error", err)
 		return 1
@@ -60,8 +63,13 @@ type child struct {
 
 func startChild(t *testing.T, dir string) *child {
 	t.Helper()
+	return startChildAt(t, dir, "127.0.0.1:0")
+}
+
+func startChildAt(t *testing.T, dir, addr string) *child {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childAddr+"="+addr)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -154,6 +162,7 @@ func read(t *testing.T, addr, topic string) map[string]int {
 }
 
 func TestRestartKeepsRecordsTopicsAndOffsets(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "b") // made, parents and all
 	b := start(t, options(dir))
 	createTopic(t, b.Addr(), "t", 3)
@@ -190,6 +199,7 @@ func TestRestartKeepsRecordsTopicsAndOffsets(t *testing.T) {
 }
 
 func TestKilledBrokerKeepsWhatItAcknowledged(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for round := range 3 {
 		c := startChild(t, dir)
@@ -239,6 +249,7 @@ func TestKilledBrokerKeepsWhatItAcknowledged(t *testing.T) {
 }
 
 func TestTerminatedBrokerComesBackWithItsOpenTransaction(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := startChild(t, dir)
 	createTopic(t, c.addr, "t", 1)
@@ -295,6 +306,7 @@ func TestAddressesThatOthersCouldReachAreRefused(t *testing.T) {
 }
 
 func TestForeignClientsMakeTopicsByUsingThem(t *testing.T) {
+	t.Parallel()
 	b := start(t, options(t.TempDir()))
 	produce(t, connect(t, b.Addr(), kgo.AllowAutoTopicCreation()), "fresh", "a")
 	topics, err := kadm.NewClient(connect(t, b.Addr())).ListTopics(t.Context())

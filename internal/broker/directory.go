@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,7 @@ import (
 // What is in a data directory:
 //
 //	raven-broker.json   the marker: this directory is ours, and its format
-//	owner.json          locked by the process that has the directory open, and who that is
+//	owner.json          locked by the process that has the directory open, and who that is; empty once it is closed
 //	data/               the log
 const (
 	markerFile = "raven-broker.json"
@@ -66,9 +67,10 @@ func (e *FormatError) Error() string {
 
 // directory is a data directory this process owns until release.
 type directory struct {
-	path string
-	lock *os.File
-	self HeldError
+	path   string
+	lock   *os.File
+	self   HeldError
+	killed bool // the last owner did not say goodbye, and what it left is not repaired yet
 }
 
 // openDirectory makes the directory ours: created if missing, refused if it is somebody else's or in use.
@@ -163,6 +165,11 @@ func (d *directory) take() error {
 	held, err := tryLock(f)
 	if err == nil && !held {
 		d.lock = f
+		info, err := f.Stat()
+		if err != nil {
+			return directoryError(d.path, err)
+		}
+		d.killed = info.Size() > 0
 		return nil
 	}
 	defer f.Close()
@@ -229,10 +236,27 @@ func (d *directory) mark() error {
 
 func (d *directory) data() string { return filepath.Join(d.path, dataFolder) }
 
-// release gives the directory back. The file stays: removing it would let two processes lock two files of one name.
+// release gives the directory back. An empty owner file says that it was left in order. The file stays: removing it
+// would let two processes lock two files of one name.
 func (d *directory) release() error {
-	if err := errors.Join(d.lock.Truncate(0), d.lock.Close()); err != nil {
+	var err error
+	if !d.killed {
+		err = d.lock.Truncate(0)
+	}
+	if err = errors.Join(err, d.lock.Close()); err != nil {
 		return fmt.Errorf("close data directory %q: %w", d.path, err)
 	}
+	return nil
+}
+
+// settle repairs what a killed owner left behind.
+func (d *directory) settle(log *slog.Logger) error {
+	if !d.killed {
+		return nil
+	}
+	if err := repair(d.data(), log); err != nil {
+		return err
+	}
+	d.killed = false
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 )
 
 func TestSecondOwnerIsToldWhoHoldsTheDirectory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := startChild(t, dir)
 	_, err := broker.Start(t.Context(), options(dir))
@@ -117,6 +118,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 
 // TestFullDiskRefusesAndLosesNothing: while the disk is full nothing is acknowledged; with room again, everything goes on.
 func TestFullDiskRefusesAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	disk := mount(t, 0, "size=8m")
 	ballast := filepath.Join(disk, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 4<<20), 0o600); err != nil {

@@ -53,6 +53,7 @@ func (k kcat) consume(topic, form string) []string {
 }
 
 func TestKcatListsProducesAndConsumes(t *testing.T) {
+	t.Parallel()
 	k := newKcat(t)
 	createTopic(t, k.addr, "events", 3)
 	if out := k.run("", "-L"); !strings.Contains(out, k.addr) || !strings.Contains(out, `topic "events" with 3 partitions`) {
@@ -71,6 +72,7 @@ func TestKcatListsProducesAndConsumes(t *testing.T) {
 }
 
 func TestKcatCodecs(t *testing.T) {
+	t.Parallel()
 	k := newKcat(t)
 	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
 		t.Run(codec, func(t *testing.T) {
@@ -87,6 +89,7 @@ func TestKcatCodecs(t *testing.T) {
 }
 
 func TestKcatGroupGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
 	k := newKcat(t)
 	createTopic(t, k.addr, "events", 2)
 	group := func() int {
@@ -105,6 +108,7 @@ func TestKcatGroupGoesOnWhereItStopped(t *testing.T) {
 
 // TestKcatSeesCommittedRecordsOnly also produces with a transactional producer of another make.
 func TestKcatSeesCommittedRecordsOnly(t *testing.T) {
+	t.Parallel()
 	k := newKcat(t)
 	createTopic(t, k.addr, "events", 1)
 	k.run("a\nb\n", "-P", "-t", "events", "-X", "transactional.id=kcat")

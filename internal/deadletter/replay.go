@@ -40,6 +40,8 @@ func (s *Store) settle(ctx context.Context, sel Selection, force bool, to State)
 		return 0, err
 	}
 	defer w.client.Close()
+	// What is on its way to a broker that is gone does not heed ctx; the end of the client ends it.
+	defer context.AfterFunc(ctx, w.client.Close)()
 	found, err := s.find(ctx, sel) // after taking over: what a predecessor did is decided and visible
 	if err == nil && !force {
 		err = allWaiting(found)

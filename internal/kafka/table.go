@@ -184,11 +184,24 @@ func (t *Table) Delete(ctx context.Context, key string) error {
 }
 
 func (t *Table) write(ctx context.Context, key string, value []byte) (offset int64, err error) {
-	r, err := t.client.ProduceSync(ctx, &kgo.Record{Topic: t.topic, Key: []byte(key), Value: value}).First()
-	if err != nil {
-		return 0, fmt.Errorf("write %q to table %q: %w", key, t.topic, err)
+	type result struct {
+		offset int64
+		err    error
 	}
-	return r.Offset, nil
+	done := make(chan result, 1)
+	t.client.Produce(ctx, &kgo.Record{Topic: t.topic, Key: []byte(key), Value: value}, func(r *kgo.Record, err error) {
+		done <- result{r.Offset, err}
+	})
+	var r result
+	select {
+	case r = <-done:
+	case <-ctx.Done(): // a record on its way to a broker that is gone does not heed ctx; it may still be written
+		r.err = context.Cause(ctx)
+	}
+	if r.err != nil {
+		return 0, fmt.Errorf("write %q to table %q: %w", key, t.topic, r.err)
+	}
+	return r.offset, nil
 }
 
 // await waits until the follower is past an offset.
