@@ -232,6 +232,8 @@ func TestProblems(t *testing.T) {
 		{"event.a +\n  userId", Any, 2, 3, `compile "event.a + userId": unknown name "userId"`, `fields of the event are written event.name`},
 		{`event.a and event.b`, Bool, 1, 9, ``, `write && instead of and`},
 		{`event.a = 1`, Bool, 1, 9, ``, `compare with ==`},
+		{`event.a == "x`, Any, 1, 12, ``, `close the quote`},
+		{`event.ä`, Any, 1, 7, ``, `write names with such characters as event["name"], and text in quotes`},
 		{`(event.a`, Any, 1, 9, ``, ``},
 		{``, Any, 1, 1, `compile "": the expression ends too early`, ``},
 		{`1 + "a"`, Any, 1, 3, `compile "1 + \"a\"": "+" does not work on (int, string)`, `convert with string(...), int(...) or double(...) where the types differ`},

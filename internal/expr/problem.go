@@ -68,6 +68,9 @@ func syntaxHint(message string) string {
 	if strings.Contains(message, "token recognition error at: '=") {
 		return "compare with =="
 	}
+	if strings.Contains(message, "token recognition error at: '\"") || strings.Contains(message, "token recognition error at: ''") {
+		return "close the quote"
+	}
 	if strings.Contains(message, "token recognition error") {
 		return `write names with such characters as event["name"], and text in quotes`
 	}
