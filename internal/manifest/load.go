@@ -26,6 +26,8 @@ const (
 	valuesMax    = 500_000 // values of one document, aliases counted each time they are used
 	depthMax     = 64
 	problemsMax  = 1000 // per file; more help nobody
+
+	separatorsMax = 4 * valuesMax // of one file: what the parser would make values of, a hundred bytes of memory each
 )
 
 type resourceID struct{ kind, name string }
@@ -113,9 +115,14 @@ func readBounded(file string) ([]byte, error) {
 
 // documents reads every document of a file. What stands before malformed YAML is read, what follows it cannot be.
 func (l *loader) documents(file, dir string, data []byte) {
+	if separators(data) > separatorsMax {
+		l.report(Problem{File: file, Line: 1, Code: CodeTooLarge, Severity: SeverityError, Hint: "split it",
+			Message: fmt.Sprintf("read %s: more than %d values", quote(file), separatorsMax)})
+		return
+	}
 	first := len(l.problems)
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	for {
+	for len(l.problems)-first < problemsMax {
 		var document yaml.Node
 		err := decoder.Decode(&document)
 		if errors.Is(err, io.EOF) {
@@ -130,6 +137,15 @@ func (l *loader) documents(file, dir string, data []byte) {
 	if len(l.problems)-first > problemsMax {
 		l.problems = l.problems[:first+problemsMax]
 	}
+}
+
+// separators counts what stands between values, before anything is parsed. Text has some too, but not millions.
+func separators(data []byte) int {
+	n := 0
+	for _, s := range []string{"\n", ",", "[", "{"} {
+		n += bytes.Count(data, []byte(s))
+	}
+	return n
 }
 
 func (l *loader) document(file, dir string, data []byte, document *yaml.Node) {

@@ -203,6 +203,7 @@ func TestExpansionIsBounded(t *testing.T) {
 		"billion laughs":     {laughs, manifest.CodeTooLarge},
 		"alias in itself":    {"a: &x [*x]\n", manifest.CodeTooDeep},
 		"merged into itself": {"a: &x {<<: *x}\n", manifest.CodeTooDeep},
+		"many values":        {strings.Repeat("a,", 3_000_000), manifest.CodeTooLarge},
 		"deep":               {strings.Repeat("[", 200) + strings.Repeat("]", 200), manifest.CodeTooDeep},
 	}
 	for name, c := range cases {
