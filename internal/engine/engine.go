@@ -118,6 +118,10 @@ func New(plan *topology.Plan, env Env) (*Engine, error) {
 func (e *Engine) Run(ctx context.Context) error {
 	defer e.closeWorkers()
 	if err := e.connect(ctx); err != nil {
+		if ctx.Err() != nil {
+			e.state.Store("stopped") // before it had begun
+			return nil
+		}
 		e.state.Store("failed")
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,11 +16,12 @@ import (
 	"ravenswood.dev/internal/topology"
 )
 
-// graph is a plan's bolts, opened, and the way a record takes through them. It is safe for concurrent use as far as
-// its bolts are: a graph with blocking bolts is run from many lanes at once, one without from its worker only.
+// graph is a plan's bolts, opened, and the way a record takes through them. It is safe for concurrent use: a graph with
+// blocking bolts is run from many lanes at once, one without from its worker only.
 type graph struct {
 	plan  *topology.Plan
 	bolts []component.Bolt
+	turns []sync.Mutex // by bolt: one that does not block is promised one call at a time, also where lanes meet at it
 	stats []*boltStats
 	retry api.Retry
 }
@@ -40,7 +42,7 @@ func (e *boltError) Unwrap() error { return e.err }
 type place struct{ at atomic.Int32 }
 
 func openGraph(plan *topology.Plan, env Env, stats []*boltStats) (*graph, error) {
-	g := &graph{plan: plan, retry: plan.Retry, stats: stats}
+	g := &graph{plan: plan, retry: plan.Retry, stats: stats, turns: make([]sync.Mutex, len(plan.Bolts))}
 	for _, b := range plan.Bolts {
 		bolt, err := b.Component.NewBolt(b.Config, env.component(plan, b.Name))
 		if err != nil {
@@ -125,6 +127,13 @@ func (x *execution) bolt(i int, r *record.Record) *boltError {
 	return nil
 }
 
+// inTurn calls a bolt that does not block, one lane after the other.
+func (x *execution) inTurn(i int, r *record.Record, emit component.Emit) error {
+	x.graph.turns[i].Lock()
+	defer x.graph.turns[i].Unlock()
+	return x.graph.bolts[i].Process(x.ctx, r, emit)
+}
+
 type emission struct {
 	port int
 	rec  *record.Record
@@ -138,7 +147,7 @@ func (x *execution) attempt(i int, b *topology.Bolt, r *record.Record) ([]emissi
 	stats := x.graph.stats[i]
 	if !b.Component.Spec.Blocking {
 		stats.records.Add(1)
-		if err := x.graph.bolts[i].Process(x.ctx, r, emit); err != nil {
+		if err := x.inTurn(i, r, emit); err != nil {
 			stats.errors.Add(1)
 			return nil, &boltError{bolt: b.Name, class: component.Never, attempts: 1, first: time.Now(), err: err}
 		}
