@@ -76,6 +76,8 @@ func TestJSON(t *testing.T) {
 		{"string functions", `event.user.address.city.lowerAscii().substring(0, 3)`, `"lon"`},
 		{"a split", `"a,b".split(",")`, `["a","b"]`},
 		{"math", `math.greatest(event.whole, 2)`, `3`},
+		{"rounding", `math.round(event.price * 1.2)`, `1`},
+		{"formatting", `"%s-%d".format([event.text, event.whole])`, `"12-3"`},
 		{"sets", `sets.contains(event.user.tags, ["a"])`, `true`},
 		{"base64", `base64.encode(b"abc")`, `"YWJj"`},
 		{"bytes", `b"abc"`, `"YWJj"`},
