@@ -50,6 +50,7 @@ func (l *loader) unreadable(file string, err error, hint string) {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err // the message names the file already
 	}
+	l.set.Incomplete = true
 	l.report(Problem{File: file, Code: CodeFileUnreadable, Severity: SeverityError, Hint: hint,
 		Message: "read " + quote(file) + ": " + err.Error()})
 }
@@ -116,6 +117,7 @@ func readBounded(file string) ([]byte, error) {
 // documents reads every document of a file. What stands before malformed YAML is read, what follows it cannot be.
 func (l *loader) documents(file, dir string, data []byte) {
 	if separators(data) > separatorsMax {
+		l.set.Incomplete = true
 		l.report(Problem{File: file, Line: 1, Code: CodeTooLarge, Severity: SeverityError, Hint: "split it",
 			Message: fmt.Sprintf("read %s: more than %d values", quote(file), separatorsMax)})
 		return
@@ -129,6 +131,7 @@ func (l *loader) documents(file, dir string, data []byte) {
 			break
 		}
 		if err != nil {
+			l.set.Incomplete = true
 			l.report(malformed(file, data, err))
 			break
 		}
@@ -155,9 +158,11 @@ func (l *loader) document(file, dir string, data []byte, document *yaml.Node) {
 	root := document.Content[0]
 	d := &decoder{loader: l, file: file, data: data, places: newPlaces(file)}
 	if !d.bounded(root) {
+		l.set.Incomplete = true
 		return
 	}
 	if root.Kind != yaml.MappingNode {
+		l.set.Incomplete = true
 		d.mismatch(root, "", "a resource with apiVersion, kind, metadata and spec")
 		return
 	}
@@ -179,6 +184,8 @@ func (d *decoder) resource(root *yaml.Node, dir string) {
 		addResource(d, head, &set.Routes, src, func(r *Route) (any, *Source, *api.Metadata) { return &r.Route, &r.Source, &r.Metadata })
 	case api.KindTopology:
 		addResource(d, head, &set.Topologies, src, func(t *Topology) (any, *Source, *api.Metadata) { return &t.Topology, &t.Source, &t.Metadata })
+	default:
+		set.Incomplete = true
 	}
 }
 
@@ -194,6 +201,7 @@ func addResource[T any](d *decoder, head header, all *[]T, src Source, parts fun
 	}
 	source.Broken = d.errors > 0
 	if name == "" {
+		d.loader.set.Incomplete = true
 		return // reported as missing
 	}
 	id := resourceID{head.kind, name}

@@ -25,6 +25,10 @@ type Set struct {
 	Routes     []Route
 	Topologies []Topology
 
+	// Incomplete says that something could not be read so far as to be a resource with a name: what seems to be
+	// missing from the Set may be written there.
+	Incomplete bool
+
 	places map[resourceID]*places
 }
 

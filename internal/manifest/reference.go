@@ -26,6 +26,7 @@ func kindsPage() []byte {
 	for _, k := range declarations() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", k.kind, k.summary)
 		writeFields(&b, k.typ)
+		fmt.Fprintf(&b, "\nFor example:\n\n```yaml\n%s```\n", k.example)
 	}
 	b.WriteString("\n" + valuesSection)
 	return b.Bytes()

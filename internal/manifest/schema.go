@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	_ "embed"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -60,14 +61,27 @@ type declaration struct {
 	kind    string
 	typ     reflect.Type
 	summary string
+	example string
 }
+
+//go:embed examples/topic.yaml
+var topicExample string
+
+//go:embed examples/service.yaml
+var serviceExample string
+
+//go:embed examples/route.yaml
+var routeExample string
+
+//go:embed examples/topology.yaml
+var topologyExample string
 
 func declarations() []declaration {
 	return []declaration{
-		{api.KindTopic, reflect.TypeFor[api.Topic](), "A topic of the log."},
-		{api.KindService, reflect.TypeFor[api.Service](), "An HTTP service that enriches records, with all its versions side by side."},
-		{api.KindRoute, reflect.TypeFor[api.Route](), "How a call picks a version of a service: switch, then rules, then split, then default."},
-		{api.KindTopology, reflect.TypeFor[api.Topology](), "A graph of spouts, bolts and sinks."},
+		{api.KindTopic, reflect.TypeFor[api.Topic](), "A topic of the log.", topicExample},
+		{api.KindService, reflect.TypeFor[api.Service](), "An HTTP service that enriches records, with all its versions side by side.", serviceExample},
+		{api.KindRoute, reflect.TypeFor[api.Route](), "How a call picks a version of a service: switch, then rules, then split, then default.", routeExample},
+		{api.KindTopology, reflect.TypeFor[api.Topology](), "A graph of spouts, bolts and sinks.", topologyExample},
 	}
 }
 

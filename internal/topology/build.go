@@ -84,7 +84,14 @@ func (c *checker) warnf(a at, code, hint, format string, args ...any) {
 	c.add(a, manifest.SeverityWarning, code, hint, fmt.Sprintf(format, args...))
 }
 
+// echoes are what a resource that could not be read makes others look like. They are left out then: they would hide the
+// one mistake to mend, and nothing may run anyway.
+var echoes = []string{CodeUnknownService, CodeRouteMissing, CodeTopicUndeclared}
+
 func (c *checker) add(a at, severity manifest.Severity, code, hint, message string) {
+	if c.set.Incomplete && slices.Contains(echoes, code) {
+		return
+	}
 	file, line, column := c.set.Locate(a.kind, a.name, a.path)
 	c.problems = append(c.problems, manifest.Problem{File: file, Line: line, Column: column, Path: a.path,
 		Code: code, Severity: severity, Message: message, Hint: hint})

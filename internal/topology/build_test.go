@@ -61,6 +61,24 @@ func TestABoltWithoutFromIsFoundWithoutFilesToo(t *testing.T) {
 	}
 }
 
+// TestWhatCannotBeReadHasNoEchoes: a misspelt kind must not make everything that refers to it look wrong.
+func TestWhatCannotBeReadHasNoEchoes(t *testing.T) {
+	nodes := graph("t", "  spouts: {in: {topic: {name: a}}}\n  bolts: {b: {from: in, call: {service: users}}}\n  sinks: {out: {from: b, topic: {name: b}}}\n")
+	users := service("users", "{name: v1, url: 'http://a'}")
+	for name, text := range map[string]string{
+		"unknown kind": strings.Replace(users, "Service", "Servcie", 1),
+		"no name":      strings.Replace(users, "name: users", "team: users", 1),
+		"malformed":    users + "]\n",
+		"no resource":  "[]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, plans, problems := build(t, nodes, text); len(problems) != 1 || len(plans) > 0 {
+				t.Errorf("got %v", problems)
+			}
+		})
+	}
+}
+
 func TestLimitsMustMakeSense(t *testing.T) {
 	text := graph("t", `  workers: 0
   commitInterval: 0s

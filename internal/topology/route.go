@@ -64,6 +64,9 @@ func (c *routeChecker) match(path string, m api.Match) {
 	if m.Header != "" && !headerName.MatchString(m.Header) {
 		c.add(path+".header", CodeMatchInvalid, "", "read header name %q: it has characters that header names cannot have", m.Header)
 	}
+	if m.In != nil && len(m.In) == 0 {
+		c.add(path+".in", CodeMatchInvalid, "", "read %s.in: it is empty and would match nothing", path)
+	}
 	operators := 0
 	for _, given := range []bool{m.Equals != nil, m.In != nil, m.Prefix != "", m.Exists != nil} {
 		if given {

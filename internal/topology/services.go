@@ -42,14 +42,14 @@ func (c *checker) service(s manifest.Service) {
 		names[v.Name] = true
 		c.version(place, v)
 	}
-	if _, ok := c.set.Route(s.Metadata.Name); !ok && len(s.Spec.Versions) > 1 && !c.brokenRoutes() {
+	if _, ok := c.set.Route(s.Metadata.Name); !ok && len(s.Spec.Versions) > 1 && !c.unclearRoutes() {
 		c.errorf(here.in("metadata.name"), CodeRouteMissing, "add a resource of kind Route with a default version",
 			"plan service %q: it has %d versions and no route that decides between them", s.Metadata.Name, len(s.Spec.Versions))
 	}
 }
 
-// brokenRoutes says whether a route could not be read completely, so that nobody knows which service it is for.
-func (c *checker) brokenRoutes() bool {
+// unclearRoutes says whether there is a route of which nobody knows which service it is for.
+func (c *checker) unclearRoutes() bool {
 	for _, r := range c.set.Routes {
 		if r.Broken && r.Spec.Service == "" {
 			return true

@@ -54,6 +54,7 @@ func TestRouteMistakesAreFound(t *testing.T) {
 		"two subjects":         {withRoute("{service: users, default: v1, rules: [{match: [{field: a, header: b, equals: 1}], version: v2}]}"), []string{"12:54 error match-invalid"}, "", ""},
 		"no operator":          {withRoute("{service: users, default: v1, rules: [{match: [{field: a}], version: v2}]}"), []string{"12:54 error match-invalid"}, "exactly one of equals, in, prefix and exists", ""},
 		"two operators":        {withRoute("{service: users, default: v1, rules: [{match: [{field: a, equals: 1, exists: true}], version: v2}]}"), []string{"12:54 error match-invalid"}, "", ""},
+		"empty list":           {withRoute("{service: users, default: v1, rules: [{match: [{field: a, in: []}], version: v2}]}"), []string{"12:65 error match-invalid"}, "would match nothing", ""},
 		"bad header":           {withRoute("{service: users, default: v1, rules: [{match: [{header: 'a b', equals: 1}], version: v2}]}"), []string{"12:63 error match-invalid"}, `header name "a b"`, ""},
 		"two routes":           {withRoute("{service: users, default: v1}") + "---\n" + head + "kind: Route\nmetadata: {name: zz}\nspec: {service: users, default: v1}\n", []string{"17:17 error duplicate-route"}, `route "users" is for service "users" already`, ""},
 	}
