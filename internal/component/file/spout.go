@@ -104,7 +104,8 @@ func checkSpout(c *SpoutConfig) []component.Problem {
 	if d := c.delimiter(); len(d) != 1 || strings.ContainsAny(d, "\"\r\n") {
 		report("delimiter", "value-invalid", fmt.Sprintf("read delimiter %q: want one ASCII character other than a quote or a line end", d), "")
 	}
-	for name, path := range map[string]string{"key": c.Key, "time": c.Time} {
+	for _, field := range [][2]string{{"key", c.Key}, {"time", c.Time}} {
+		name, path := field[0], field[1]
 		if _, err := fieldPath(path); err != nil {
 			report(name, "path-invalid", err.Error(), "")
 		} else if path != "" && c.format() == formatLines {

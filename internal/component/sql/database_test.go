@@ -42,14 +42,14 @@ func TestPostgres(t *testing.T) {
 	}
 }
 
-func newSQLite(t *testing.T) *database {
+func newSQLite(t testing.TB) *database {
 	path := filepath.Join(t.TempDir(), "odd name?#%.db")
 	return &database{driver: "sqlite", dsn: path, db: connect(t, "sqlite", "file:"+strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)+"?_pragma=busy_timeout(10000)")}
 }
 
 var schemas atomic.Int64
 
-func newPostgres(t *testing.T, s *pgtest.Server) *database {
+func newPostgres(t testing.TB, s *pgtest.Server) *database {
 	schema := fmt.Sprintf("case_%d", schemas.Add(1))
 	d := &database{driver: "postgres", dsn: s.DSN() + "&search_path=" + schema}
 	d.db = connect(t, "pgx", d.dsn)
@@ -57,7 +57,7 @@ func newPostgres(t *testing.T, s *pgtest.Server) *database {
 	return d
 }
 
-func connect(t *testing.T, driver, dsn string) *dbsql.DB {
+func connect(t testing.TB, driver, dsn string) *dbsql.DB {
 	t.Helper()
 	db, err := dbsql.Open(driver, dsn)
 	if err != nil {
@@ -74,7 +74,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func (d *database) exec(t *testing.T, statement string) {
+func (d *database) exec(t testing.TB, statement string) {
 	t.Helper()
 	if _, err := d.db.Exec(statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
@@ -131,7 +131,7 @@ func (d *database) openAs(t *testing.T, node string, c Config) component.Sink {
 	return s
 }
 
-func (d *database) tryOpen(t *testing.T, node string, c Config) (component.Sink, error) {
+func (d *database) tryOpen(t testing.TB, node string, c Config) (component.Sink, error) {
 	t.Helper()
 	c.Driver, c.DSN = d.driver, d.dsn
 	c.Mode, c.Sync = cmp.Or(c.Mode, modeUpsert), cmp.Or(c.Sync, "full")

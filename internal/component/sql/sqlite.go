@@ -107,7 +107,7 @@ func sqliteKind(declared string) kind {
 	}{
 		{"BOOL", kindBoolean}, {"JSON", kindJSON}, {"DATE", kindTimestamp}, {"TIMESTAMP", kindTimestamp},
 		{"INT", kindInteger}, {"CHAR", kindText}, {"CLOB", kindText}, {"TEXT", kindText}, {"BLOB", kindBytes},
-		{"REAL", kindReal}, {"FLOA", kindReal}, {"DOUB", kindReal}, {"NUM", kindReal}, {"DEC", kindReal},
+		{"REAL", kindReal}, {"FLOA", kindReal}, {"DOUB", kindReal}, {"NUM", kindNumeric}, {"DEC", kindNumeric},
 	} {
 		if strings.Contains(t, rule.part) {
 			return rule.kind
