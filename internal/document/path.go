@@ -194,7 +194,7 @@ func Get(doc []byte, path Path) (raw []byte, ok bool) {
 	return raw, ok
 }
 
-// Get returns the raw value at a path below the object.
+// Lookup returns the raw value at a path below the object.
 func (o *Object) Lookup(path Path) (raw []byte, ok bool) {
 	if len(path) == 0 || path[0].InList {
 		return nil, false

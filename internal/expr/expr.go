@@ -12,6 +12,7 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -100,7 +101,7 @@ func (p *Program) AppendJSON(dst []byte, in *Input) (out []byte, absent bool, er
 	in.begin(dst)
 	out, err = p.form.append(dst, in)
 	switch {
-	case err == errAbsent:
+	case errors.Is(err, errAbsent):
 		return dst, true, nil
 	case err == nil && len(out) > in.limit:
 		err = errTooLarge
@@ -119,7 +120,7 @@ func (p *Program) AppendText(dst []byte, in *Input) (out []byte, absent bool, er
 		out, err = appendText(dst, v)
 	}
 	switch {
-	case err == errAbsent:
+	case errors.Is(err, errAbsent):
 		return dst, true, nil
 	case err == nil && len(out) > in.limit:
 		err = errTooLarge

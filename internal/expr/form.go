@@ -215,7 +215,7 @@ func (o object) eval(in *Input) (result, error) {
 // appendPart appends a value inside a map or list, where an empty optional is null.
 func appendPart(dst []byte, in *Input, f form) ([]byte, error) {
 	out, err := f.append(dst, in)
-	if err == errAbsent {
+	if errors.Is(err, errAbsent) {
 		return append(dst, "null"...), nil
 	}
 	return out, err

@@ -177,15 +177,14 @@ type celError struct {
 
 // fault makes the error that people read.
 func (p *Program) fault(in *Input, err error) error {
-	if e, ok := err.(celError); ok {
+	if e, ok := errors.AsType[celError](err); ok {
 		err = e.plain(in)
 	}
 	return fmt.Errorf("evaluate %q: %w", short(p.src), err)
 }
 
 func (e celError) plain(in *Input) error {
-	var cancelled interpreter.EvalCancelledError
-	if errors.As(e.error, &cancelled) {
+	if _, ok := errors.AsType[interpreter.EvalCancelledError](e.error); ok {
 		return errors.New("too much work for one record")
 	}
 	message := firstLine(e.Error())
@@ -206,9 +205,8 @@ func (e celError) plain(in *Input) error {
 
 // where names the operator or function in which the error arose.
 func (e celError) where() string {
-	var failed *types.Err
 	name := "an operator"
-	if errors.As(e.error, &failed) {
+	if failed, ok := errors.AsType[*types.Err](e.error); ok {
 		celast.PreOrderVisit(e.ast.Expr(), celast.NewExprVisitor(func(x celast.Expr) {
 			if x.ID() == failed.NodeID() && x.Kind() == celast.CallKind {
 				name = operatorSign(x.AsCall().FunctionName())

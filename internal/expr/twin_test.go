@@ -2,6 +2,7 @@ package expr
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -49,7 +50,7 @@ func TestLazyViewAgreesWithAFullDecode(t *testing.T) {
 			if twinErr == nil {
 				want, twinErr = appendResult(nil, result{val: out})
 			}
-			if twinErr == errAbsent {
+			if errors.Is(twinErr, errAbsent) {
 				twinErr = nil
 			}
 			if (err == nil) != (twinErr == nil) {

@@ -59,8 +59,7 @@ func Path(at, path string) []component.Problem {
 		return nil
 	}
 	p := component.Problem{Path: at, Code: CodePath, Message: err.Error(), Hint: `write a path such as user.name, items[0].price or "odd.name"`}
-	var fault *document.PathError
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*document.PathError](err); ok {
 		p.Column = utf8.RuneCountInString(path[:min(fault.Column-1, len(path))]) + 1
 	}
 	return []component.Problem{p}
