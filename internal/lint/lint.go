@@ -56,6 +56,7 @@ func Rules() []Rule {
 		{"test-skip", "a skipped test must say what was left out", testSkips},
 		{"modules", "a dependency earns an entry in docs/rationale.md, and go.mod says the truth about what is imported", modules},
 		{"links", "a link in the documentation leads somewhere", links},
+		{"commands", "a command line in the documentation is one that works", commands},
 		{"machine-paths", "a path of one machine is wrong on every other", machinePaths},
 	}
 }
