@@ -340,7 +340,7 @@ func misfitTables(t *testing.T, d *database) {
 		want   []string
 	}{
 		{"no such table", func(c *Config) { c.Table, c.Create = "massages", false }, []string{`"massages"`, "no such table", "create: true"}},
-		{"no such column", func(c *Config) { c.Columns["ammount"] = c.Columns["amount"] }, []string{`no column "ammount"`, `did you mean "amount"`, "id, amount, note"}},
+		{"no such column", func(c *Config) { c.Columns["amounts"] = c.Columns["amount"] }, []string{`no column "amounts"`, `did you mean "amount"`, "id, amount, note"}},
 		{"no such key", func(c *Config) { c.Key, c.Columns = Names{"key"}, nil; c.Create = false }, []string{`no column "key"`}},
 		{"a key without an index", func(c *Config) {
 			c.Table, c.Columns = "keyless", map[string]Column{"id": {Field: "id"}, "other": {Field: "other"}}

@@ -55,7 +55,7 @@ func TestOneEdit(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"amount", "ammount", true}, {"amount", "amuont", true}, {"amount", "amoumt", true}, {"amount", "amount", false},
+		{"amount", "amounts", true}, {"amount", "amuont", true}, {"amount", "amoumt", true}, {"amount", "amount", false},
 		{"amount", "total", false}, {"id", "x", false}, {"", "a", true}, {"ab", "abcd", false},
 	} {
 		if got := oneEdit(tc.a, tc.b); got != tc.want {

@@ -193,7 +193,7 @@ func await(t *testing.T, try func() error) {
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) // sleep: between two tries, bounded by the deadline
 	}
 }
 

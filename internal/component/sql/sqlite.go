@@ -107,7 +107,7 @@ func sqliteKind(declared string) kind {
 	}{
 		{"BOOL", kindBoolean}, {"JSON", kindJSON}, {"DATE", kindTimestamp}, {"TIMESTAMP", kindTimestamp},
 		{"INT", kindInteger}, {"CHAR", kindText}, {"CLOB", kindText}, {"TEXT", kindText}, {"BLOB", kindBytes},
-		{"REAL", kindReal}, {"FLOA", kindReal}, {"DOUB", kindReal}, {"NUM", kindNumeric}, {"DEC", kindNumeric},
+		{"REAL", kindReal}, {"FLOA", kindReal}, {"DOUBLE", kindReal}, {"NUM", kindNumeric}, {"DEC", kindNumeric},
 	} {
 		if strings.Contains(t, rule.part) {
 			return rule.kind
@@ -129,11 +129,12 @@ func (s *sqliteStore) prepare(ctx context.Context, p *plan) error {
 	marks := strings.TrimSuffix(strings.Repeat("?, ", len(p.columns)), ", ")
 	s.upsert = "INSERT INTO " + quote(p.table) + " (" + strings.Join(p.names(), ", ") + ") VALUES (" + marks + ")" + p.onConflict()
 	s.remove = "DELETE FROM " + quote(p.table) + " WHERE " + strings.Join(p.keyNames(), " = ? AND ") + " = ?"
-	st, err := s.db.PrepareContext(ctx, s.upsert)
+	st, err := s.db.PrepareContext(ctx, s.upsert) // compiling it finds what does not fit
 	if err != nil {
 		return noUniqueKey(p, err)
 	}
-	return st.Close()
+	defer func() { _ = st.Close() }()
+	return nil
 }
 
 // noUniqueKey explains the one mistake whose message in both databases speaks of something the user did not write.
@@ -237,8 +238,7 @@ func sqliteRowError(table string, r row, err error) error {
 }
 
 func sqliteCode(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code()
 	}
 	return 0

@@ -110,7 +110,7 @@ func killedWriters(t *testing.T, d *database) {
 	for i := range 8 {
 		w := startWriter(t, d)
 		delivered = w.await(1 + 2*i)
-		time.Sleep(time.Duration(i*700) * time.Microsecond) // not to wait for anything: the kill must not keep step with deliveries
+		time.Sleep(time.Duration(i*700) * time.Microsecond) // sleep: waits for nothing, the kill must not keep step with deliveries
 		w.kill()
 		wantNumbers(t, d, delivered)
 	}

@@ -68,7 +68,7 @@ func missing(tb testing.TB, program string) {
 // dataDir is not tb.TempDir, whose parents nobody may not enter.
 func dataDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "raven-pgtest-")
+	dir, err := os.MkdirTemp("", "raven-pgtest-") //nolint:usetesting // nobody may not enter the parents of tb.TempDir
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func dataDir(tb testing.TB) string {
 
 func freePort(tb testing.TB) int {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func (s *Server) init() {
 }
 
 func (s *Server) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(s.tb.Context()), name, args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
 	cmd.Dir = s.data
 	cmd.SysProcAttr = childAttr()
