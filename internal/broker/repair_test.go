@@ -103,7 +103,7 @@ func TestKilledBrokerShowsCommittedTransactionsOnly(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var work sync.WaitGroup
 		work.Go(func() { x.run(ctx, c.addr) })
-		time.Sleep(time.Duration(50+round*37) * time.Millisecond) // a random moment is the point
+		time.Sleep(time.Duration(50+round*37) * time.Millisecond) // sleep: the kill comes at any moment of a transaction
 		c.end(os.Kill)
 		cancel()
 		work.Wait()
@@ -243,7 +243,7 @@ func TestRepeatedBatchesAfterAKillAreRecognised(t *testing.T) {
 				sent.Done()
 			})
 			if total%1000 == 500 {
-				time.Sleep(time.Duration(round) * time.Millisecond)
+				time.Sleep(time.Duration(round) * time.Millisecond) // sleep: batches of different sizes are on their way
 			}
 		}
 		c.end(os.Kill)
