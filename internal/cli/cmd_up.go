@@ -16,6 +16,7 @@ import (
 type upOptions struct {
 	output
 	span   time.Duration
+	done   bool
 	listen string
 	proxy  string
 }
@@ -33,8 +34,9 @@ signal stops at once; nothing is lost or repeated either way.
 
 With --for it stops by itself: outside spouts first, then, when everything that was in has come out, it counts from the
 topics and the databases themselves what became of every event, for each topology that declares audit, and prints it.
+With --until-done it does the same once every file and other outside spout has come to its end.
 Exit code 1 if an event was lost or duplicated, or a topology failed.`,
-		Example: "  raven up examples/enrich\n  raven up examples/enrich --for 20s --output json",
+		Example: "  raven up examples/enrich\n  raven up examples/enrich --for 20s --output json\n  raven up examples/edits --until-done",
 		Args:    exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(cmd); err != nil {
@@ -45,6 +47,7 @@ Exit code 1 if an event was lost or duplicated, or a topology failed.`,
 	}
 	o.bind(cmd)
 	cmd.Flags().DurationVar(&o.span, "for", 0, "stop by itself after so long, counted from the start of the process")
+	cmd.Flags().BoolVar(&o.done, "until-done", false, "stop by itself when every outside spout has ended and everything has come out")
 	cmd.Flags().StringVar(&o.listen, "listen", node.DefaultBroker, "address of the embedded broker; port 0 takes a free one")
 	cmd.Flags().StringVar(&o.proxy, "proxy", "", "also serve the routes as an HTTP proxy on this address")
 	return cmd
@@ -69,7 +72,7 @@ func (a *app) up(ctx context.Context, dir string, o upOptions) error {
 	a.sayUp(n, o.proxy)
 	ended := a.wait(ctx, n, o)
 	var sum *summary
-	if o.span > 0 && ended == nil {
+	if (o.span > 0 || o.done) && ended == nil {
 		sum, err = a.finish(n, o)
 	}
 	fmt.Fprintln(a.Err, "stopping")
@@ -118,8 +121,9 @@ func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
 		reserve := min(time.Second, o.span/4) // for draining and counting
 		over = time.After(time.Until(a.Started.Add(o.span - reserve)))
 	}
-	tick := time.NewTicker(progressEvery)
+	tick, look := time.NewTicker(progressEvery), time.NewTicker(200*time.Millisecond)
 	defer tick.Stop()
+	defer look.Stop()
 	services := n.ServicesReady()
 	for {
 		select {
@@ -132,6 +136,10 @@ func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
 		case <-services:
 			services = nil // said once
 			fmt.Fprintf(a.Err, "all service processes are ready after %s\n", brief(time.Since(a.Started)))
+		case <-look.C:
+			if done, err := a.isDone(ctx, n, o); done || err != nil {
+				return err
+			}
 		case <-tick.C:
 			if !o.json() {
 				fmt.Fprintln(a.Err, progressLine(time.Since(a.Started), n.Status()))
@@ -140,10 +148,29 @@ func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
 	}
 }
 
+// isDone says whether there is nothing left to do, if that is what is waited for.
+func (a *app) isDone(ctx context.Context, n *node.Node, o upOptions) (bool, error) {
+	if !o.done {
+		return false, nil
+	}
+	done, err := n.Done(ctx)
+	if done {
+		fmt.Fprintln(a.Err, "every spout has ended and everything has come out")
+	}
+	if ctx.Err() != nil {
+		return true, nil
+	}
+	return done, err
+}
+
 // finish drains and counts. It goes on after a signal: whoever asked for the numbers gets them.
 func (a *app) finish(n *node.Node, o upOptions) (*summary, error) {
 	const patience = 30 * time.Second
-	fmt.Fprintln(a.Err, "the spouts are stopped; waiting for everything to come out, then counting")
+	if o.done {
+		fmt.Fprintln(a.Err, "counting")
+	} else {
+		fmt.Fprintln(a.Err, "the spouts are stopped; waiting for everything to come out, then counting")
+	}
 	bound := max(time.Until(a.Started.Add(o.span)), 0) + patience
 	audits, err := n.Drain(context.Background(), bound)
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package demo is the service behind the examples: it answers like the services people have, without being one.
 //
 // It stands in for two kinds. A service named "users" knows people: it answers a name and a segment for a userId,
-// always the same ones. Any other name answers which service and version it is and a score worked out from the event.
+// always the same ones. Any other name answers which service and version it is and a score worked out from the request.
 // A version never changes an answer's other fields, so that a mirrored call differs in exactly the version.
 //
 // The handler is safe for concurrent use. It keeps nothing between calls and must not be taken for a model of a good
@@ -40,7 +40,6 @@ func Handler(o Options) http.Handler {
 // event is what the service reads of a message.
 type event struct {
 	UserID json.RawMessage `json:"userId"`
-	Value  json.RawMessage `json:"value"`
 }
 
 func (o Options) answer(w http.ResponseWriter, r *http.Request) {
@@ -62,7 +61,7 @@ func (o Options) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(o.reply(e)) // the caller is gone if this fails
+	_ = json.NewEncoder(w).Encode(o.reply(e, body)) // the caller is gone if this fails
 }
 
 // wait sleeps the delay; it says false if the caller went away meanwhile.
@@ -78,11 +77,11 @@ func (o Options) wait(r *http.Request) bool {
 	}
 }
 
-func (o Options) reply(e event) any {
+func (o Options) reply(e event, body []byte) any {
 	if o.Name == "users" {
 		return UserOf(string(e.UserID))
 	}
-	return Reply{Service: o.Name, Version: o.Version, Score: int(hash(o.Name, string(e.UserID), string(e.Value)) % 100)}
+	return Reply{Service: o.Name, Version: o.Version, Score: int(hash(o.Name, string(body)) % 100)}
 }
 
 // Reply is what a service other than users answers.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/tidwall/gjson"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -232,60 +231,4 @@ func (n *Node) firstOf(a audited) *int64 {
 		}
 	}
 	return first
-}
-
-// Drain keeps the outside spouts from bringing more and waits until what is in has come out of every topology, or the
-// bound is over. It returns the audit of that moment.
-func (n *Node) Drain(ctx context.Context, bound time.Duration) ([]Audit, error) {
-	n.closeGate()
-	deadline, cancel := context.WithTimeout(ctx, bound)
-	defer cancel()
-	for {
-		n.awaitQuiet(deadline)
-		audits, err := n.Audit(ctx)
-		if err != nil || complete(audits) || deadline.Err() != nil {
-			return audits, err
-		}
-		rest(deadline, 200*time.Millisecond)
-	}
-}
-
-func complete(audits []Audit) bool {
-	return !slices.ContainsFunc(audits, func(a Audit) bool { return a.Lost > 0 })
-}
-
-// awaitQuiet waits until the topologies say in two looks, one after the other, that nothing is left to do.
-func (n *Node) awaitQuiet(ctx context.Context) {
-	for looks := 0; looks < 2 && ctx.Err() == nil; {
-		rest(ctx, 100*time.Millisecond)
-		looks++
-		if !n.quiet() {
-			looks = 0
-		}
-	}
-}
-
-func (n *Node) quiet() bool {
-	for _, r := range n.topologies {
-		s := r.status()
-		if s.State != "running" {
-			continue // it will not get any further
-		}
-		if s.InFlight > 0 || s.Lag > 0 {
-			return false
-		}
-		for _, d := range s.Deliveries {
-			if d.Lag > 0 {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func rest(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
