@@ -1,0 +1,71 @@
+package bench
+
+import (
+	"context"
+	"time"
+
+	"ravenswood.dev/api"
+)
+
+// Cost is what ExactlyOnce has measured.
+type Cost struct {
+	Benchmark string      `json:"benchmark"`
+	At100ms   float64     `json:"cost_percent_100ms"`
+	Aim       float64     `json:"aim_percent_100ms"`
+	Curve     []CostPoint `json:"curve"`
+	Rounds    int         `json:"rounds"`
+	Records   int         `json:"records"`
+	Machine
+}
+
+// CostPoint is the cost at one commit interval.
+type CostPoint struct {
+	Interval    int64   `json:"interval_ms"`
+	ExactlyOnce float64 `json:"exactly_once_per_s"`
+	AtLeastOnce float64 `json:"at_least_once_per_s"`
+	Cost        float64 `json:"cost_percent"` // by which exactly-once is slower
+	Spread      float64 `json:"spread"`       // the larger of the two
+}
+
+// ExactlyOnce measures what exactly-once costs over at-least-once, by commit interval.
+func ExactlyOnce(ctx context.Context, o Options) (*Cost, error) {
+	o = o.orElse(600_000, 5, 0)
+	r := &Cost{Benchmark: "exactly-once", Aim: 5, Rounds: o.Rounds, Records: o.Records, Machine: o.machine()}
+	c, in, err := filled(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	for _, interval := range []time.Duration{10, 50, 100, 500} {
+		p, err := c.costAt(ctx, o, in, interval*time.Millisecond)
+		if err != nil {
+			return nil, err
+		}
+		r.Curve = append(r.Curve, p)
+		if p.Interval == Commit.Milliseconds() {
+			r.At100ms = p.Cost
+		}
+		o.say("every %3d ms: exactly-once %8.0f/s   at-least-once %8.0f/s   cost %5.1f %%", p.Interval, p.ExactlyOnce, p.AtLeastOnce, p.Cost)
+	}
+	return r, nil
+}
+
+func (c *cluster) costAt(ctx context.Context, o Options, in string, interval time.Duration) (p CostPoint, err error) {
+	var rates [2]Series
+	for turn := range o.Rounds + 1 { // the first is to warm up
+		for i, delivery := range []api.Delivery{api.ExactlyOnce, api.AtLeastOnce} {
+			got, err := c.run(ctx, subject{format: "raw", delivery: delivery, commit: interval}, in, int64(o.Records))
+			if err != nil {
+				return p, err
+			}
+			if turn > 0 {
+				rates[i] = append(rates[i], got.way.rate())
+			}
+		}
+	}
+	once, least := rates[0].Median(), rates[1].Median()
+	return CostPoint{
+		Interval: interval.Milliseconds(), ExactlyOnce: round(once, 0), AtLeastOnce: round(least, 0),
+		Cost: round(100*(1-once/least), 2), Spread: round(max(rates[0].Spread(), rates[1].Spread()), 3),
+	}, nil
+}
