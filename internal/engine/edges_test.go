@@ -292,4 +292,3 @@ func TestWithoutATransactionACrashRepeats(t *testing.T) {
 		t.Errorf("out holds %d records, want repeats: the check of exactly-once would see nothing", len(out))
 	}
 }
-
