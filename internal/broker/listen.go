@@ -10,12 +10,17 @@ import (
 
 // PortError says that another program listens where the broker should.
 type PortError struct {
-	Addr string
-	Err  error
+	Addr   string
+	Holder string // the program and its pid, if we may see it
+	Err    error
 }
 
 func (e *PortError) Error() string {
-	return fmt.Sprintf("listen on %q: another program has the port", e.Addr)
+	holder := e.Holder
+	if holder == "" {
+		holder = "another program"
+	}
+	return fmt.Sprintf("listen on %q: %s has the port", e.Addr, holder)
 }
 
 func (e *PortError) Unwrap() error { return e.Err }
@@ -24,7 +29,7 @@ func listen(ctx context.Context, addr string, first func(frame []byte)) (net.Lis
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, &PortError{Addr: addr, Err: err}
+		return nil, &PortError{Addr: addr, Holder: portHolder(addr), Err: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: %w", addr, err)
