@@ -300,6 +300,57 @@ func TestRetriesAreBounded(t *testing.T) {
 	}
 }
 
+// Records that waited out an outage must not queue for the retry budget afterwards.
+func TestWhatAnOpenBreakerKeptBackIsNoRetry(t *testing.T) {
+	var healthy atomic.Bool
+	b := serveFunc(t, func(b *backend, w http.ResponseWriter, req *http.Request) {
+		if !healthy.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		b.answer(w, 200, `{}`)
+	})
+	spec := api.ServiceSpec{Retries: api.RetryBudget{Percent: 1}, Breaker: api.Breaker{Failures: 5000, MinCalls: 1, Window: api.Duration(10 * time.Second), Open: api.Duration(50 * time.Millisecond)}}
+	r := newRouter(t, spec, api.RouteSpec{}, b.URL)
+	try := func(i int) error {
+		c := call
+		c.IdempotencyKey = fmt.Sprint(i)
+		_, err := r.Call(t.Context(), c)
+		return err
+	}
+	if try(0) == nil { // opens the breaker
+		t.Fatal("no error")
+	}
+	for i := 1; i < 100; i++ {
+		if component.ClassOf(try(i)) != component.Down {
+			t.Fatal("want an outage")
+		}
+	}
+	healthy.Store(true)
+	eventually(t, "the breaker to close", func() bool { return try(1) == nil })
+	for i := 2; i < 100; i++ {
+		if err := try(i); err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+}
+
+func TestToldAgainWhereAVersionRunsAnEndpointStaysLeftOut(t *testing.T) {
+	good, bad := serve(t, "ok"), serve(t, "500")
+	urls := []string{bad.URL, good.URL}
+	r := newRouter(t, api.ServiceSpec{Breaker: noBreaker, Versions: []api.ServiceVersion{{Name: "v1", URLs: urls}}}, api.RouteSpec{})
+	c := call
+	c.IdempotencyKey = ""
+	for range 100 {
+		_, _ = r.Call(t.Context(), c)
+		if err := r.SetEndpoints("users", "v1", urls); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := bad.calls.Load(); n != ejectAfter {
+		t.Errorf("the failing endpoint got %d calls, want %d", n, ejectAfter)
+	}
+}
+
 func TestTheBudgetIsAShareOfFirstAttempts(t *testing.T) {
 	b := newBudget(api.RetryBudget{Percent: 1000})
 	now := time.Unix(1000, 0)

@@ -159,7 +159,7 @@ func (t *table) mirrored(in *Input) bool {
 // the whole event. A request with none of these has no place and gets the default.
 func (t *table) key(in *Input) (string, bool) {
 	if t.keyPath != nil {
-		if raw, ok := in.field(t.keyPath); ok && raw[0] != 'n' { // null is no key
+		if raw, ok := in.field(t.keyPath); ok && document.KindOf(raw) != document.KindNull {
 			return text(raw), true
 		}
 	}
@@ -212,7 +212,7 @@ func headerValue(headers []record.Header, name string) (string, bool) {
 
 // text is a value as it is compared: what a string says, anything else as written.
 func text(raw []byte) string {
-	if raw[0] == '"' {
+	if len(raw) > 0 && raw[0] == '"' {
 		said, _ := document.Text(raw) // the event is valid
 		return said
 	}

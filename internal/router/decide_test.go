@@ -290,6 +290,21 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// Whatever an event holds, a decision is made, and made again alike.
+func FuzzDecide(f *testing.F) {
+	f.Add(event1K, []byte("key"), "x-tester", "1")
+	f.Add([]byte(`{"user":{"segment":"\ud800"},"userId":`), []byte{}, "", "")
+	f.Add([]byte(`{"userId":[`), []byte(nil), "\x00", "\xff")
+	table := compile(busyRoute)
+	f.Fuzz(func(t *testing.T, event, key []byte, header, value string) {
+		in := &Input{Event: event, Key: key, Headers: []record.Header{{Key: header, Value: []byte(value)}}}
+		d := table.Decide(in)
+		if d.Version == "" || d.Why == "" || d != table.Decide(in) {
+			t.Fatalf("decided %+v, then %+v", d, table.Decide(in))
+		}
+	})
+}
+
 func BenchmarkDecide(b *testing.B) {
 	for _, c := range []struct {
 		name string

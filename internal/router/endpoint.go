@@ -23,7 +23,8 @@ const (
 type endpoint struct {
 	base     *url.URL
 	call     *url.URL // base with the service's path
-	shown    string   // the address without a password
+	address  string   // as it was given
+	shown    string   // without a password
 	user     *url.Userinfo
 	failures atomic.Int32 // in a row
 	until    atomic.Int64 // Unix nanoseconds until which it is left out; 0 if it never was
@@ -38,7 +39,7 @@ func newEndpoint(address, path string) (*endpoint, error) {
 	if (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
 		return nil, fmt.Errorf("read address %q: want http://host:port or https://host:port", base.Redacted())
 	}
-	e := &endpoint{base: base, shown: base.Redacted(), user: base.User}
+	e := &endpoint{address: address, base: base, shown: base.Redacted(), user: base.User}
 	at, query, _ := strings.Cut(path, "?")
 	e.call = e.at(at, query)
 	return e, nil
@@ -107,6 +108,16 @@ func (e *endpoints) set(list []*endpoint) {
 	}
 }
 
+// at finds the endpoint of an address; nil if there is none.
+func (e *endpoints) at(address string) *endpoint {
+	for _, c := range *e.list.Load() {
+		if c.address == address {
+			return c
+		}
+	}
+	return nil
+}
+
 // wait returns the endpoints, waiting a moment for the first one: a local process that is being restarted is back soon.
 func (e *endpoints) wait(ctx context.Context, most time.Duration) []*endpoint {
 	if list := *e.list.Load(); len(list) > 0 {
@@ -171,7 +182,7 @@ func othersLeft(list []*endpoint, but *endpoint, now time.Time) bool {
 	return false
 }
 
-// send makes the HTTP request for this endpoint.
+// request makes the HTTP request for this endpoint.
 func (e *endpoint) request(ctx context.Context, r *request) *http.Request {
 	u := e.call
 	if r.path != "" || r.query != "" {

@@ -84,6 +84,12 @@ func passing(status int) bool {
 // record wait as an outage does, but the service may well be answering others.
 func (e *Error) down() bool { return e.class() == component.Down && e.Code != CodeRetryBudget }
 
+// burdened says whether the call cost the service something and will come again: what the retry budget is about. A call
+// that an open breaker kept back has not; after an outage, all who waited start afresh.
+func (e *Error) burdened() bool {
+	return e.Code == CodeTimeout || e.Code == CodeConnection || e.Code == CodeStatus && passing(e.Status)
+}
+
 // marked is the error as the engine wants it: with its class on.
 func (e *Error) marked() error {
 	switch e.class() {

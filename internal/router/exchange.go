@@ -39,7 +39,7 @@ func (s *service) exchange(ctx context.Context, v *version, r *request, consume 
 	err := s.admitted(ctx, v, r, consume)
 	if err != nil {
 		err.Service, err.Version = s.name, v.name
-		if err.Code != CodeRetryBudget && err.Code != CodeCanceled {
+		if err.burdened() {
 			s.failures.remember(r.idempotencyKey)
 		}
 	}

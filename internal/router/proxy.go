@@ -19,6 +19,9 @@ import (
 // proxyBuffer is how long an answer may be that is held back until it is complete; a longer one is passed on as it comes.
 const proxyBuffer = 64 << 10
 
+// bodyWithin is how long a caller may take to send its request.
+const bodyWithin = 30 * time.Second
+
 // Handler serves the routes as an HTTP proxy for programs in any language: /SERVICE/REST goes to the version that the
 // route decides on, with method, REST, query, headers and body as they came. Without REST it goes to the service's path.
 //
@@ -65,7 +68,10 @@ func (r *Router) serveCall(w http.ResponseWriter, req *http.Request, service, re
 }
 
 func (r *Router) readBody(w http.ResponseWriter, req *http.Request, service string) ([]byte, *Error) {
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(bodyWithin)) // a server that cannot is one of a test
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, r.maxBody))
+	_ = deadline.SetReadDeadline(time.Time{})
 	if _, big := errors.AsType[*http.MaxBytesError](err); big {
 		return nil, &Error{Service: service, Code: CodeBodyTooLarge, Detail: "the request body is too large", Err: err}
 	}
@@ -208,6 +214,9 @@ func (p *proxied) writeHead(resp *http.Response) {
 	removeHopByHop(resp.Header)
 	for name, values := range resp.Header {
 		h[name] = values
+	}
+	if _, said := resp.Header["Content-Type"]; !said {
+		h["Content-Type"] = nil // or net/http would guess one
 	}
 	p.stamp()
 	p.w.WriteHeader(resp.StatusCode)

@@ -83,6 +83,18 @@ func TestTheProxyPassesAnswersThroughAsTheyCame(t *testing.T) {
 	}
 }
 
+func TestTheProxyGuessesNoContentType(t *testing.T) {
+	b := serveFunc(t, func(b *backend, w http.ResponseWriter, req *http.Request) {
+		w.Header()["Content-Type"] = nil
+		b.answer(w, 200, "<html>")
+	})
+	r := newRouter(t, api.ServiceSpec{}, api.RouteSpec{}, b.URL)
+	req, _ := http.NewRequest("GET", proxyOf(t, r)+"/users/x", nil)
+	if resp, _ := fetch(t, req); resp.Header.Get("Content-Type") != "" {
+		t.Errorf("content type %q", resp.Header.Get("Content-Type"))
+	}
+}
+
 func TestWhatTheProxySaysItself(t *testing.T) {
 	for _, c := range []struct {
 		name, behaviour, path string

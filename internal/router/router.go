@@ -180,12 +180,17 @@ func (s *service) addVersion(v api.ServiceVersion) error {
 	return s.setEndpoints(made, addresses)
 }
 
+// setEndpoints replaces the addresses of a version. One that stays keeps its failures: being told again where a version
+// runs is no reason to trust it.
 func (s *service) setEndpoints(v *version, addresses []string) error {
 	var list []*endpoint
 	for _, a := range addresses {
-		e, err := newEndpoint(a, s.spec.Path)
-		if err != nil {
-			return fmt.Errorf("set endpoints of version %q: %w", v.name, err)
+		e := v.endpoints.at(a)
+		if e == nil {
+			var err error
+			if e, err = newEndpoint(a, s.spec.Path); err != nil {
+				return fmt.Errorf("set endpoints of version %q: %w", v.name, err)
+			}
 		}
 		list = append(list, e)
 	}

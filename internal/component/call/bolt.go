@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -36,11 +38,17 @@ type bolt struct {
 	versionEdit  *document.Edits // nil for none
 	versionField string
 
+	log    *slog.Logger
 	batch  *batcher // nil for none
 	flight *flight  // nil for none
 	cache  *cache   // nil for none
 	keyOf  document.Path
 }
+
+var (
+	_ component.Bolt = (*bolt)(nil)
+	_ io.Closer      = (*bolt)(nil)
+)
 
 type headerField struct {
 	name string
@@ -53,7 +61,7 @@ func open(c *Config, env component.Env) (component.Bolt, error) {
 	}
 	b := &bolt{
 		name: env.Name, service: c.Service, services: env.Services, timeout: time.Duration(c.Timeout),
-		into: c.Into, versionField: c.VersionField,
+		into: c.Into, versionField: c.VersionField, log: env.Log,
 	}
 	if err := errors.Join(b.prepareRequest(c), b.prepareMerge(c), b.prepareMerging(c)); err != nil {
 		return nil, fmt.Errorf("open bolt %q: %w", env.Name, err)
@@ -118,6 +126,14 @@ func (b *bolt) prepareMerging(c *Config) (err error) {
 		b.chooser, _ = b.services.(component.Chooser)
 	}
 	return err
+}
+
+// Close says what the cache was good for.
+func (b *bolt) Close() error {
+	if b.cache != nil && b.log != nil {
+		b.log.Debug("answers from the cache", "bolt", b.name, "service", b.service, "hits", b.cache.hits.Load(), "misses", b.cache.misses.Load())
+	}
+	return nil
 }
 
 // Process asks about one record and emits it with the answer.
