@@ -34,27 +34,41 @@ const patience = 30 * time.Second
 
 // Server is a running Postgres.
 type Server struct {
-	tb      testing.TB
-	data    string
-	port    int
-	log     bytes.Buffer // written by the process, read after it has ended
-	process *os.Process
-	ended   chan struct{}
+	tb       testing.TB
+	programs map[string]string
+	data     string
+	port     int
+	log      bytes.Buffer // written by the process, read after it has ended
+	process  *os.Process
+	ended    chan struct{}
 }
 
 // Start makes and starts a server, once per call: share it between the cases of one test.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
-	for _, program := range []string{"initdb", "postgres"} {
-		if _, err := exec.LookPath(program); err != nil {
-			missing(tb, program)
-		}
-	}
-	s := &Server{tb: tb, data: dataDir(tb), port: freePort(tb)}
+	s := &Server{tb: tb, programs: programs(tb), data: dataDir(tb), port: freePort(tb)}
 	s.init()
 	s.Start()
 	tb.Cleanup(s.Stop)
 	return s
+}
+
+// programs finds initdb and postgres: in PATH, or where Debian puts them, which is not in PATH.
+func programs(tb testing.TB) map[string]string {
+	tb.Helper()
+	found := map[string]string{}
+	for _, name := range []string{"initdb", "postgres"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			versions, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+			if len(versions) == 0 {
+				missing(tb, name)
+			}
+			path = versions[len(versions)-1]
+		}
+		found[name] = path
+	}
+	return found
 }
 
 func missing(tb testing.TB, program string) {
@@ -62,7 +76,7 @@ func missing(tb testing.TB, program string) {
 	if os.Getenv(RequireEnv) == "1" {
 		tb.Fatalf("start Postgres: %q is not installed, and %s=1 demands it", program, RequireEnv)
 	}
-	tb.Skipf("NOT TESTED AGAINST POSTGRES: %q is not in PATH; install Postgres, or set %s=1 to make this a failure", program, RequireEnv)
+	tb.Skipf("NOT TESTED AGAINST POSTGRES: %q is not installed; install Postgres, or set %s=1 to make this a failure", program, RequireEnv)
 }
 
 // dataDir is not tb.TempDir, whose parents nobody may not enter.
@@ -100,7 +114,7 @@ func (s *Server) init() {
 }
 
 func (s *Server) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(context.WithoutCancel(s.tb.Context()), name, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(s.tb.Context()), s.programs[name], args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
 	cmd.Dir = s.data
 	cmd.SysProcAttr = childAttr()
