@@ -199,7 +199,8 @@ func (s *service) setEndpoints(v *version, addresses []string) error {
 }
 
 // withDefaults fills what a Service made in Go left out, by the same values as the tags of package api. A breaker is
-// off only if it says so by some other field than zero.
+// off only if it says so by some other field than zero. A retry budget of nothing at all is not taken at its word either:
+// a record that failed once would wait for ever.
 func withDefaults(s api.ServiceSpec) api.ServiceSpec {
 	orElse(&s.Path, "/")
 	orElse(&s.Method, http.MethodPost)

@@ -62,6 +62,10 @@ var helpers = map[string]func(){
 		}
 		_ = s.Run(context.Background())
 	},
+	"answer": func() {
+		http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"pid":%d}`, os.Getpid()) })
+		serveUntilTold(http.StatusOK)
+	},
 	"tell and serve": func() {
 		fmt.Println("pid", os.Getpid())
 		serveUntilTold(http.StatusOK)
