@@ -8,7 +8,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kbin"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -27,29 +26,15 @@ const (
 type autoCreator struct {
 	log *slog.Logger
 
-	mu     sync.Mutex
-	client *kgo.Client // GUARDED_BY(mu); nil until the cluster serves, and after close
+	mu    sync.Mutex
+	admin *kadm.Client // GUARDED_BY(mu); nil until the cluster serves
 }
 
 // serve makes it work from now on, through the broker's own address.
-func (a *autoCreator) serve(addr string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("raven-broker"))
-	if err != nil {
-		return err
-	}
+func (a *autoCreator) serve(admin *kadm.Client) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.client = client
-	return nil
-}
-
-func (a *autoCreator) close() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.client != nil {
-		a.client.Close()
-		a.client = nil
-	}
+	a.admin = admin
 }
 
 // before looks at a metadata request, without its length, before the cluster does.
@@ -60,12 +45,12 @@ func (a *autoCreator) before(frame []byte) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.client == nil {
+	if a.admin == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), autoCreateTimeout)
 	defer cancel()
-	if err := create(ctx, kadm.NewClient(a.client), names); err != nil {
+	if err := create(ctx, a.admin, names); err != nil {
 		a.log.Warn("a topic could not be made on first use", "topics", names, "err", err)
 	}
 }

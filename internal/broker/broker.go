@@ -19,7 +19,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // DefaultAddr is where the broker listens unless told otherwise. It is not Kafka's 9092, so that a real Kafka on the
@@ -43,8 +45,8 @@ type Broker struct {
 	dir     *directory
 	cluster *kfake.Cluster
 	log     *logger
-	auto    *autoCreator
-	stop    chan struct{}
+	inner   *kgo.Client // for what the broker does through its own address
+	stop    context.CancelFunc
 	running sync.WaitGroup
 	close   sync.Once
 	err     error
@@ -100,13 +102,18 @@ func serve(ctx context.Context, dir *directory, o Options) (*Broker, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the log in %q: %w", o.Dir, err), ln.Close())
 	}
-	if err := auto.serve(addr); err != nil {
+	inner, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("raven-broker"))
+	if err != nil {
 		cluster.Close()
 		return nil, fmt.Errorf("serve %q: %w", addr, err)
 	}
+	admin := kadm.NewClient(inner)
+	auto.serve(admin)
 	o.Log.Info("broker started", "addr", addr, "dir", o.Dir, "took", time.Since(start).Round(time.Millisecond))
-	b := &Broker{addr: addr, dir: dir, cluster: cluster, log: failures, auto: auto, stop: make(chan struct{})}
-	b.running.Go(func() { retain(cluster, b.stop) })
+	b := &Broker{addr: addr, dir: dir, cluster: cluster, log: failures, inner: inner}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	b.stop = stop
+	b.running.Go(func() { retain(run, admin, o.Log) })
 	return b, nil
 }
 
@@ -127,8 +134,10 @@ func clusterOptions(data string, ln net.Listener, log *logger, o Options) []kfak
 
 func brokerConfigs(o Options) map[string]string {
 	return map[string]string{
-		"num.partitions":                       strconv.Itoa(o.Partitions),
-		"log.cleaner.backoff.ms":               never,
+		"num.partitions":         strconv.Itoa(o.Partitions),
+		"log.cleaner.backoff.ms": never,
+		// Ten years. After Kafka's seven days a topology that was not running would begin again from the start.
+		"offsets.retention.minutes":            "5256000",
 		"group.consumer.heartbeat.interval.ms": "500",
 		"group.consumer.session.timeout.ms":    "10000",
 	}
@@ -141,9 +150,9 @@ func (b *Broker) Addr() string { return b.addr }
 // the directory back. Later calls return the first one's error.
 func (b *Broker) Close() error {
 	b.close.Do(func() {
-		close(b.stop)
+		b.stop()
 		b.running.Wait()
-		b.auto.close()
+		b.inner.Close()
 		before := b.log.errors.Load()
 		b.cluster.Close()
 		if b.log.errors.Load() > before {
