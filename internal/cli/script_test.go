@@ -56,7 +56,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: eventually pattern command...")
 	}
 	wanted := regexp.MustCompile("(?m)" + args[0])
-	for start := time.Now(); ; time.Sleep(150 * time.Millisecond) { // a poll: the node is another process
+	for start := time.Now(); ; time.Sleep(150 * time.Millisecond) { // sleep: a poll, the node is another process
 		err := ts.Exec(args[1], args[2:]...)
 		if err == nil && wanted.MatchString(ts.ReadFile("stdout")) {
 			return

@@ -186,7 +186,7 @@ func (n *Node) startTopologies(ctx context.Context) error {
 	n.topologies = all
 	return n.group.Start(ctx, lifecycle.Part{Name: "topologies", StopWithin: drainBound(plans), Run: func(ctx context.Context, ready func()) error {
 		ready()
-		return runTopologies(ctx, all, n.options.Log)
+		return runTopologies(ctx, all)
 	}})
 }
 

@@ -52,19 +52,21 @@ func openTopologies(plans []*topology.Plan, env engine.Env, data string) ([]*run
 	return all, nil
 }
 
-// runTopologies works until ctx is done. A topology that fails leaves the others running: it is logged, shown in the
-// status, and told at the end. When none is left there is nothing to wait for.
-func runTopologies(ctx context.Context, all []*running, log *slog.Logger) error {
+// runTopologies works until ctx is done. A topology that fails leaves the others running; the engine has logged why, the
+// status shows it, and failures tells. When none is left there is nothing to wait for.
+func runTopologies(ctx context.Context, all []*running) error {
 	var group sync.WaitGroup
 	for _, r := range all {
 		group.Go(func() {
 			if err := r.engine.Run(ctx); err != nil {
 				r.fail(fmt.Errorf("run topology %q: %w", r.plan.Name, err))
-				log.Error("a topology stopped", "topology", r.plan.Name, "err", err)
 			}
 		})
 	}
 	group.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
 	return failures(all)
 }
 
