@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -12,12 +15,14 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sys/unix"
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/broker"
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/deadletter"
 	"ravenswood.dev/internal/engine"
+	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/record"
 	"ravenswood.dev/internal/topology"
 )
@@ -291,4 +296,69 @@ func TestWithoutATransactionACrashRepeats(t *testing.T) {
 	if len(out) <= 1000 {
 		t.Errorf("out holds %d records, want repeats: the check of exactly-once would see nothing", len(out))
 	}
+}
+
+// TestAFullDiskHoldsEverythingUpAndLosesNothing fills the broker's disk, which refuses all writes, and frees it again.
+func TestAFullDiskHoldsEverythingUpAndLosesNothing(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("left out: a small disk of its own (tmpfs) needs root")
+	}
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=16m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	b, err := broker.Start(t.Context(), broker.Options{Dir: filepath.Join(disk, "d"), Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	r := &rig{t: t, cfg: kafka.Config{Brokers: []string{b.Addr()}, Log: slog.New(slog.DiscardHandler)}, log: slog.New(slog.DiscardHandler)}
+	full := make(chan struct{})
+	p := plan(bolt(true, func(ctx context.Context, rec *record.Record, emit component.Emit) error {
+		if rec.Origin.Partition == 0 { // the results of one partition are written when the disk is full
+			select {
+			case <-full:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		emit(0, rec)
+		return nil
+	}))
+	r.ensure(p)
+	r.send(1000, 50)
+	e, stop := r.run(p, "a")
+	r.awaitOut("out", 1)
+	ballast := filepath.Join(disk, "ballast")
+	if err := fill(ballast); err != nil {
+		t.Fatal(err)
+	}
+	close(full)
+	r.await("a refused write", func() bool { return e.Status().Restarts > 0 })
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitOut("out", 1000)
+	stop()
+	r.audit(r.read("out"), 1000)
+}
+
+// fill writes until there is no room for another byte.
+func fill(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, chunk := range []int{1 << 20, 1 << 12, 1} {
+		for {
+			if _, err := f.Write(make([]byte, chunk)); errors.Is(err, unix.ENOSPC) {
+				break
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
