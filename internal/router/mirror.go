@@ -96,9 +96,9 @@ func (m *mirror) call(v *version, r *request, name string, want []byte, ignore [
 		m.count(&m.equal, "equal")
 		return
 	}
-	m.count(&m.different, "different")
 	d.Time, d.Request, d.Version = time.Now(), bounded(name, excerptBytes), v.name
-	m.keep(d)
+	m.keep(d) // before it is counted: who sees the count finds the difference
+	m.count(&m.different, "different")
 }
 
 func (m *mirror) send(v *version, r *request) ([]byte, *Error) {

@@ -112,7 +112,7 @@ func TestWhatTheProxySaysItself(t *testing.T) {
 		{"large", "large", "/users", "", 502, CodeTooLarge},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRouter(t, api.ServiceSpec{Timeout: api.Duration(100 * time.Millisecond)}, api.RouteSpec{}, serve(t, c.behaviour).URL)
+			r := newRouter(t, impatient(c.behaviour), api.RouteSpec{}, serve(t, c.behaviour).URL)
 			r.maxBody = 1000
 			req, _ := http.NewRequest("POST", proxyOf(t, r)+c.path, strings.NewReader(c.body))
 			resp, body := fetch(t, req)

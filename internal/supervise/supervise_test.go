@@ -167,12 +167,12 @@ func TestAProcessThatNeverComesUpIsTriedMoreAndMoreRarely(t *testing.T) {
 
 func TestAProcessThatIsNotReadyInTimeIsStoppedAndTriedAgain(t *testing.T) {
 	p := helper("v1", "never ready")
-	p.Start = 300 * time.Millisecond
+	p.Start = 700 * time.Millisecond
 	s, _, out, _ := supervised(t, p)
-	eventually(t, "a restart", func() bool { return s.Status()[0].Restarts >= 1 })
-	if e := s.Status()[0].Error; !strings.Contains(e, "not ready within 300ms") || !strings.Contains(e, "answered 503") {
-		t.Errorf("error %q", e)
-	}
+	eventually(t, "a restart because of its health", func() bool {
+		e := s.Status()[0].Error
+		return strings.Contains(e, "not ready within 700ms") && strings.Contains(e, "answered 503")
+	})
 	if !strings.Contains(out.text(), "svc/v1 | told to stop") {
 		t.Errorf("output %q", out.text())
 	}
