@@ -1,9 +1,12 @@
 package expr
 
 import (
+	"errors"
 	"strings"
 
+	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/functions"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -86,4 +89,111 @@ func asString(v ref.Val) ref.Val {
 		return v.ConvertToType(types.StringType)
 	}
 	return types.NewErr("string() does not work on %s", typeName(v.Type().TypeName()))
+}
+
+// guardedSteps is how many comparisons one call of a guarded function may make.
+const guardedSteps = 4_000_000
+
+var errTooMuchWork = errors.New("too much work for one record")
+
+// guardedFunctions take the place of functions that compare everything with everything: they are asked how much that is
+// before they begin.
+func guardedFunctions(env *cel.Env) ([]*functions.Overload, error) {
+	var all []*functions.Overload
+	for _, name := range []string{"sets.contains", "sets.equivalent", "sets.intersects", "distinct", "hasOnly", "hasAny", "hasAll",
+		"hasExactly", "indexOf", "lastIndexOf"} {
+		declared, ok := env.Functions()[name]
+		if !ok {
+			continue
+		}
+		bindings, err := declared.Bindings()
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range bindings {
+			all = append(all, guard(b))
+		}
+	}
+	return all, nil
+}
+
+func guard(b *functions.Overload) *functions.Overload {
+	g := *b
+	if b.Unary != nil {
+		g.Unary = func(v ref.Val) ref.Val {
+			return within(func() ref.Val { return b.Unary(v) }, v, v)
+		}
+	}
+	if b.Binary != nil {
+		g.Binary = func(v, w ref.Val) ref.Val {
+			return within(func() ref.Val { return b.Binary(v, w) }, v, w)
+		}
+	}
+	if b.Function != nil {
+		g.Function = func(args ...ref.Val) ref.Val {
+			return within(func() ref.Val { return b.Function(args...) }, args[0], args[min(1, len(args)-1)])
+		}
+	}
+	return &g
+}
+
+func within(call func() ref.Val, a, b ref.Val) ref.Val {
+	if steps(a)*steps(b) > guardedSteps {
+		return types.WrapErr(errTooMuchWork)
+	}
+	return call()
+}
+
+// steps is how often an argument is gone through; comparing characters is that much cheaper than comparing values.
+func steps(v ref.Val) int {
+	if l, ok := v.(traits.Lister); ok {
+		if n, ok := l.Size().(types.Int); ok {
+			return int(n)
+		}
+	}
+	return sizeOf(v)/4 + 1
+}
+
+// price is what a call costs where CEL's library has no price for it, or does not know which of several functions it is
+// because the types come from an event: one, and a tenth for each byte or element that goes in or comes out.
+type price struct{}
+
+// CallCost implements cost.ActualCostEstimator.
+func (price) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
+	total := uint64(1)
+	switch function {
+	case operators.Equals, operators.NotEquals, operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
+		total += min(weight(args[0]), weight(args[1])) // done when the shorter one is
+		return &total
+	}
+	for _, v := range append(args, result) {
+		if _, isList := v.(traits.Lister); isList && function == operators.Add && !isFromEvent(v) {
+			continue // joined without a copy: this is how map and filter gather what they give
+		}
+		total += weight(v)
+	}
+	return &total
+}
+
+func isFromEvent(v ref.Val) bool {
+	_, ok := v.(*listValue)
+	return ok
+}
+
+func weight(v ref.Val) uint64 {
+	switch v := v.(type) {
+	case types.String:
+		return uint64(len(v)) / 10
+	case types.Bytes:
+		return uint64(len(v)) / 10
+	case *objectValue:
+		return uint64(len(v.raw)) / 10
+	case *listValue:
+		return uint64(len(v.raw)) / 10
+	case traits.Lister:
+		if n, ok := v.Size().(types.Int); ok {
+			return uint64(n) / 10
+		}
+	}
+	return 0
 }

@@ -38,7 +38,6 @@ const (
 	MaxSource      = 8 << 10 // bytes of an expression's text
 	MaxResult      = 8 << 20 // bytes of its result, and of any text made on the way
 	costLimit      = 2_000_000
-	memoryLimit    = 4 << 20
 	maxResultDepth = 200
 )
 

@@ -262,14 +262,18 @@ type call struct {
 
 func (p *planner) call(e celast.Expr) (form, error) {
 	part := celast.NewCheckedAST(celast.NewAST(e, p.ast.SourceInfo()), p.ast.TypeMap(), p.ast.ReferenceMap())
-	options := []cel.ProgramOption{
-		//nolint:staticcheck // cel.Function cannot replace functions of the standard library, this can
-		cel.Functions(append(mixedNumbers(), boundedFunctions()...)...),
-		cel.EvalOptions(cel.OptOptimize),
-	}
+	replaced := append(mixedNumbers(), boundedFunctions()...)
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
 	if mayRunLong(e) {
-		options = append(options, cel.CostLimit(costLimit), cel.MemoryLimit(memoryLimit))
+		guarded, err := guardedFunctions(p.env)
+		if err != nil {
+			return nil, err
+		}
+		replaced = append(replaced, guarded...)
+		options = append(options, cel.CostTracking(price{}), cel.CostLimit(costLimit))
 	}
+	//nolint:staticcheck // cel.Function cannot replace functions of the standard library, this can
+	options = append(options, cel.Functions(replaced...))
 	program, err := p.env.PlanProgram(part, options...)
 	return call{program, part}, err
 }

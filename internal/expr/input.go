@@ -25,6 +25,10 @@ type Input struct {
 	root    objectValue
 	further cel.Activation
 
+	// known is the larger parts of the value that were handed out, by their first byte: a loop that looks at the same
+	// list in each round must not read it each time.
+	known map[*byte]ref.Val
+
 	// literals remembers how the decimals handed out during an evaluation are written, so that one that comes through
 	// unchanged is written the same way: doubles alone would turn 1.10 into 1.1.
 	literals []literal
@@ -41,9 +45,16 @@ type literal struct {
 
 const maxLiterals = 64
 
+// What is worth remembering in known, and how much of it.
+const (
+	knownBytes = 256
+	maxKnown   = 1000
+)
+
 // Reset points the input at another record, nil for none. The record's value must not change while it is in use.
 func (in *Input) Reset(r *record.Record) {
 	in.r, in.event, in.indexed = r, nil, false
+	clear(in.known)
 }
 
 // Use gives the variables of an Environment that are not the record's. They stay through every Reset.
@@ -136,6 +147,27 @@ func validText(b []byte) string { return strings.ToValidUTF8(string(b), string(u
 
 // value is a piece of the document as CEL sees it.
 func (in *Input) value(raw []byte) ref.Val {
+	if len(raw) < knownBytes {
+		return in.read(raw)
+	}
+	v, ok := in.known[&raw[0]]
+	if !ok {
+		v = in.read(raw)
+		in.remember(raw, v)
+	}
+	return v
+}
+
+func (in *Input) remember(raw []byte, v ref.Val) {
+	if in.known == nil {
+		in.known = make(map[*byte]ref.Val)
+	}
+	if len(in.known) < maxKnown {
+		in.known[&raw[0]] = v
+	}
+}
+
+func (in *Input) read(raw []byte) ref.Val {
 	switch document.KindOf(raw) {
 	case document.KindObject:
 		return &objectValue{in: in, raw: raw}

@@ -185,7 +185,7 @@ func (p *Program) fault(in *Input, err error) error {
 
 func (e celError) plain(in *Input) error {
 	if _, ok := errors.AsType[interpreter.EvalCancelledError](e.error); ok {
-		return errors.New("too much work for one record")
+		return errTooMuchWork
 	}
 	message := firstLine(e.Error())
 	if key, ok := strings.CutPrefix(message, "no such key: "); ok {

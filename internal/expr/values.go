@@ -29,10 +29,20 @@ type objectValue struct {
 }
 
 func (o *objectValue) member(name string) ([]byte, bool) {
-	if o.index != nil {
-		return o.index.Get(name)
+	if len(o.raw) < knownBytes && o.index == nil {
+		return document.Member(o.raw, name)
 	}
-	return document.Member(o.raw, name)
+	return o.indexed().Get(name)
+}
+
+func (o *objectValue) indexed() *document.Object {
+	if o.index == nil {
+		o.index = new(document.Object)
+		if o.index.Read(o.raw) != nil {
+			o.index = new(document.Object) // not JSON: an object without members
+		}
+	}
+	return o.index
 }
 
 // FindStringKey spares the interpreter from wrapping the name.
@@ -76,16 +86,10 @@ func (o *objectValue) Contains(key ref.Val) ref.Val {
 
 // names are the members' names, each once, in the order of the document.
 func (o *objectValue) names() []string {
-	if o.index == nil {
-		index := new(document.Object)
-		if index.Read(o.raw) != nil {
-			return nil
-		}
-		o.index = index
-	}
-	names := make([]string, 0, o.index.Len())
-	seen := make(map[string]bool, o.index.Len())
-	for raw := range o.index.All() {
+	index := o.indexed()
+	names := make([]string, 0, index.Len())
+	seen := make(map[string]bool, index.Len())
+	for raw := range index.All() {
 		if name, err := document.Text(raw); err == nil && !seen[name] {
 			seen[name] = true
 			names = append(names, name)
