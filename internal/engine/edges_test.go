@@ -362,3 +362,26 @@ func fill(path string) error {
 	}
 	return nil
 }
+
+func TestAStopIsBoundedWhenTheBrokerIsDead(t *testing.T) {
+	r := newRig(t)
+	b, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.cfg.Brokers = []string{b.Addr()}
+	p := plan(bolt(true, pass))
+	p.Drain = 300 * time.Millisecond
+	r.ensure(p)
+	r.send(1000, 50)
+	_, stop := r.run(p, "a")
+	r.awaitOut("out", 1000)
+	_ = b.Close()
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); stop() }()
+	select {
+	case <-stopped:
+	case <-time.After(15 * time.Second):
+		t.Fatal("the stop hangs")
+	}
+}

@@ -190,6 +190,7 @@ func (e *Engine) drainDeliveries(live context.Context, drain chan struct{}, deli
 			e.log.Warn("stopped before everything was delivered; the rest is delivered at the next start")
 		}
 		stop()
+		e.letters.Close() // a dead letter on its way to a dead broker does not look at its context
 		<-finished
 	}
 }

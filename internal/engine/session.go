@@ -203,11 +203,11 @@ func (s *session) join(live context.Context) error {
 // close ends the lanes' work and the member. The order matters: lanes first, so that nothing of this session is still
 // at work when a successor begins.
 func (s *session) close(cancel context.CancelFunc) {
+	cancel()
 	s.endPollQuietly()
 	if s.committing != nil {
-		<-s.committing
+		<-s.committing // whatever it says: the successor believes the broker only
 	}
-	cancel()
 	s.w.lanes.Wait()
 	abort, done := context.WithTimeout(context.Background(), 2*time.Second)
 	defer done()

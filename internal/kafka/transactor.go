@@ -205,8 +205,10 @@ func (t *Transactor) Poll(ctx context.Context, max int) (kgo.Fetches, error) {
 	return fetches, nil
 }
 
-// Pause and Resume stop and restart reading of partitions; what was already fetched is kept.
-func (t *Transactor) Pause(partitions map[string][]int32)  { t.cl.PauseFetchPartitions(partitions) }
+// Pause stops reading partitions; nothing of them is lost.
+func (t *Transactor) Pause(partitions map[string][]int32) { t.cl.PauseFetchPartitions(partitions) }
+
+// Resume undoes Pause.
 func (t *Transactor) Resume(partitions map[string][]int32) { t.cl.ResumeFetchPartitions(partitions) }
 
 // Produce hands a record to the open transaction, opening one if need be. It blocks while the client's buffer is full.
