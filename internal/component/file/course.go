@@ -25,13 +25,14 @@ import (
 //	                 waiting ── renamed, truncated, ──▶ leaving
 //	                            or a later file
 type course struct {
-	atEnd    bool     // a file that is followed was read to its end for now
-	finished bool     // the file of the position is done with
-	leaving  bool     // followed to its end: what is there is all there will be
-	moved    bool     // the file was seen renamed or succeeded; it is left if that is still so after a pause
-	again    bool     // the next file has the name of this one
-	instead  string   // path to open for the position's name: the file was renamed while nobody read it
-	backlog  []string // paths of files of the same name, renamed later, that come next
+	atEnd    bool        // a file that is followed was read to its end for now
+	finished bool        // the file of the position is done with
+	leaving  bool        // followed to its end: what is there is all there will be
+	moved    bool        // the file was seen renamed or succeeded; it is left if that is still so after a pause
+	again    bool        // the next file has the name of this one
+	instead  string      // path to open for the position's name: the file has been renamed
+	expect   uint64      // inode that must be found there, 0 if any will do
+	left     os.FileInfo // the file that was finished
 }
 
 // enter opens the file to read next. It returns io.EOF if there is none.
@@ -51,9 +52,23 @@ func (s *spout) enter(ctx context.Context) error {
 		return s.pause(ctx)
 	case err != nil:
 		return err
+	case s.course.expect != 0 && s.course.expect != s.at.Inode:
+		_ = in.file.Close()
+		s.reconsider()
+		return nil
 	}
 	s.in = in
 	return nil
+}
+
+// reconsider goes back to looking for a file that was renamed again after it was found.
+func (s *spout) reconsider() {
+	if left := s.course.left; left != nil {
+		s.course = course{finished: true, again: true, left: left}
+		return
+	}
+	s.at.Inode, s.resumed = s.course.expect, true
+	s.course = course{}
 }
 
 // choose makes the position name the file to open.
@@ -87,12 +102,10 @@ func (s *spout) begin(name string) { s.at, s.started = position{File: name}, tru
 func (s *spout) advance() error {
 	was := s.course
 	switch later, err := s.later(); {
-	case len(was.backlog) > 0:
-		s.course = course{instead: was.backlog[0], backlog: was.backlog[1:]}
-		s.begin(s.at.File)
 	case was.again:
-		s.course = course{}
+		s.course = course{left: was.left}
 		s.begin(s.at.File)
+		s.succeed(was.left)
 	case err != nil:
 		return err
 	case later == "" && s.config.Follow:
@@ -226,7 +239,7 @@ func (s *spout) look(atEnd bool) (fate, error) {
 	}
 	there, err := os.Stat(s.path(s.at.File))
 	switch {
-	case len(s.course.backlog) > 0 || later != "":
+	case later != "":
 		return succeeded, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return same, nil // renamed, and the new file is not there yet

@@ -1,11 +1,9 @@
 package file
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"ravenswood.dev/internal/component"
@@ -59,40 +57,60 @@ func (s *spout) holds(path string) (holds, sameInode bool) {
 	return long && s.at.matches(f), inode(info) == s.at.Inode
 }
 
-// findRenamed looks in the folder for the file under another name, and for those that were renamed after it: with
-// app.log.2 found, app.log.1 comes between it and app.log.
+// findRenamed looks in the folder for the file under another name.
 func (s *spout) findRenamed(path string) bool {
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		return false
-	}
-	var found os.FileInfo
-	var others []os.FileInfo
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || e.Name() == filepath.Base(path) {
+	for _, other := range siblings(path) {
+		if inode(other.info) != s.at.Inode {
 			continue
 		}
-		full := filepath.Join(filepath.Dir(path), e.Name())
-		if inode(info) == s.at.Inode {
-			if holds, _ := s.holds(full); holds {
-				found, s.course.instead = info, full
-				continue
-			}
-		}
-		if strings.HasPrefix(e.Name(), filepath.Base(path)) && !strings.HasSuffix(e.Name(), ".gz") {
-			others = append(others, info)
+		if holds, _ := s.holds(other.path); holds {
+			s.course.instead, s.course.expect = other.path, s.at.Inode
+			return true
 		}
 	}
-	if found == nil {
-		return false
+	return false
+}
+
+// succeed makes the file after the one that was left the next to open. It need not be the one in place: with app.log.2
+// left, app.log.1 comes before app.log if there was a rotation in between. It is the oldest that was written after it.
+func (s *spout) succeed(left os.FileInfo) {
+	path := s.path(s.at.File)
+	if left == nil || !s.config.Follow {
+		return
 	}
-	others = slices.DeleteFunc(others, func(o os.FileInfo) bool { return !o.ModTime().After(found.ModTime()) })
-	slices.SortFunc(others, func(a, b os.FileInfo) int {
-		return cmp.Or(a.ModTime().Compare(b.ModTime()), cmp.Compare(b.Name(), a.Name()))
-	})
-	for _, o := range others {
-		s.course.backlog = append(s.course.backlog, filepath.Join(filepath.Dir(path), o.Name()))
+	var oldest *sibling
+	for _, other := range siblings(path) {
+		ofName := strings.HasPrefix(filepath.Base(other.path), filepath.Base(path))
+		switch {
+		case !ofName || !other.info.ModTime().After(left.ModTime()) || os.SameFile(other.info, left):
+		case strings.HasSuffix(other.path, ".gz"):
+			s.env.Log.Error("file was compressed before it was read, what is in it is lost to us", "spout", s.env.Name, "file", other.path)
+		case oldest == nil || other.info.ModTime().Before(oldest.info.ModTime()):
+			oldest = &other
+		}
 	}
-	return true
+	if there, err := os.Stat(path); oldest != nil && (err != nil || oldest.info.ModTime().Before(there.ModTime())) {
+		s.course.instead, s.course.expect = oldest.path, inode(oldest.info)
+	}
+}
+
+// sibling is another file in a file's folder.
+type sibling struct {
+	path string
+	info os.FileInfo
+}
+
+func siblings(path string) []sibling {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil
+	}
+	var all []sibling
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && info.Mode().IsRegular() && e.Name() != filepath.Base(path) {
+			all = append(all, sibling{filepath.Join(filepath.Dir(path), e.Name()), info})
+		}
+	}
+	return all
 }

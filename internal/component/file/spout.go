@@ -213,6 +213,7 @@ func (s *spout) after(ctx context.Context, some bool, err error) error {
 	case !errors.Is(err, io.EOF):
 		return err
 	case s.final():
+		s.course.left, _ = s.in.file.Stat()
 		_ = s.in.file.Close()
 		s.in, s.course.finished = nil, true
 		return nil
