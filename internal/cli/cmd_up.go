@@ -142,7 +142,7 @@ func (a *app) wait(ctx context.Context, n *node.Node, o upOptions) error {
 			}
 		case <-tick.C:
 			if !o.json() {
-				fmt.Fprintln(a.Err, progressLine(time.Since(a.Started), n.Status()))
+				fmt.Fprint(a.Err, progressLine(time.Since(a.Started), n.Status()))
 			}
 		}
 	}

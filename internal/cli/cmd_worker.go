@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,8 @@ no services: the cluster is that of --brokers, or of the node that has the data 
 files say or where a node started them.
 
 --id names the process among the others. It must stay the same over restarts: a restarted worker takes up what its
-former self left, and shuts it out if it still runs.`,
+former self left, and shuts it out if it still runs. Workers on one machine should share --data where a sink keeps its
+file there.`,
 		Example: "  raven worker examples/enrich --id w1 --brokers kafka:9092",
 		Args:    exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,7 +49,7 @@ func (a *app) runUntilDone(ctx context.Context, options node.Options, what strin
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Err, "%s is up in %s: brokers %v, admin API %s\n", what, brief(time.Since(a.Started)), options.Brokers, n.Admin())
+	fmt.Fprintf(a.Err, "%s is up in %s: broker %s, admin API %s\n", what, brief(time.Since(a.Started)), strings.Join(options.Brokers, ","), n.Admin())
 	if p := n.Proxy(); p != "" {
 		fmt.Fprintf(a.Out, "router listens on http://%s\n", p)
 	}

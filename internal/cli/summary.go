@@ -96,9 +96,9 @@ func summaryText(s *summary) string {
 	return b.String()
 }
 
-// progressLine is the state of everything on one line.
+// progressLine is the state of everything on one line; empty if there is nothing to tell.
 func progressLine(age time.Duration, s admin.Status) string {
-	words := []string{fmt.Sprintf("%4s", age.Round(time.Second))}
+	var words []string
 	for _, t := range s.Topologies {
 		word := fmt.Sprintf("%s in %s (%.0f/s) out %s", t.Topology, count(t.In), t.InPerSecond, count(t.Out))
 		if t.State != "running" {
@@ -117,7 +117,10 @@ func progressLine(age time.Duration, s admin.Status) string {
 	if shares := sharesWords(s); shares != "" {
 		words = append(words, shares)
 	}
-	return strings.Join(words, " | ")
+	if len(words) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%4s  %s\n", age.Round(time.Second), strings.Join(words, " | "))
 }
 
 // sharesWords says which versions answered in the last minute: "svc2 v1 90% v2 10%".
