@@ -71,7 +71,7 @@ spec:
 
 // Calls measures a call bolt over a service that takes ten milliseconds, against the most that key order allows.
 func Calls(ctx context.Context, o Options) (*CallRates, error) {
-	o = o.orElse(13_000, 1, 0)
+	o = o.orElse(13_000, 1, 3*time.Second)
 	r := &CallRates{
 		Benchmark: "calls", Aim: 0.7, Zipf: zipfExponent, Keys: callKeys, InFlight: callInFlight,
 		CallMS: millis(callTime), Machine: o.machine(),
@@ -88,7 +88,7 @@ func Calls(ctx context.Context, o Options) (*CallRates, error) {
 	if r.Uniform, err = calls(ctx, even, "uniform", func() int { return chance.IntN(callKeys) }); err != nil {
 		return nil, err
 	}
-	each, err := plainCalls(ctx, callInFlight, 3*time.Second)
+	each, err := plainCalls(ctx, callInFlight, o.Span)
 	r.Plain = round(callInFlight/each.Seconds(), 0)
 	o.say("a bare HTTP client with %d in flight: %.0f calls/s", callInFlight, r.Plain)
 	return r, err
@@ -132,7 +132,7 @@ func (c *cluster) measureCalls(ctx context.Context, o Options, name, in string, 
 		}
 		rates = append(rates, input.rate(took))
 	}
-	each, err := plainCalls(ctx, partitions, 2*time.Second)
+	each, err := plainCalls(ctx, partitions, o.Span)
 	if err != nil {
 		return nil, err
 	}

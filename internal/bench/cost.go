@@ -29,15 +29,15 @@ type CostPoint struct {
 
 // ExactlyOnce measures what exactly-once costs over at-least-once, by commit interval.
 func ExactlyOnce(ctx context.Context, o Options) (*Cost, error) {
-	o = o.orElse(600_000, 5, 0)
+	o = o.orElse(1_000_000, 5, 0)
 	r := &Cost{Benchmark: "exactly-once", Aim: 5, Rounds: o.Rounds, Records: o.Records, Machine: o.machine()}
 	c, in, err := filled(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
-	for _, interval := range []time.Duration{10, 50, 100, 500} {
-		p, err := c.costAt(ctx, o, in, interval*time.Millisecond)
+	for _, ms := range []int{10, 50, 100, 500} {
+		p, err := c.costAt(ctx, o, in, time.Duration(ms)*time.Millisecond)
 		if err != nil {
 			return nil, err
 		}

@@ -63,17 +63,22 @@ func (c *course) reach(done int64) {
 	}
 }
 
-// rate is records a second, from the first point past the first tenth, so that neither joining a group nor cold code
-// counts, to the last. Points are commits, so nothing is counted that is not final.
+// rate is records a second between two commits: the first past a tenth of the way, so that neither joining a group nor
+// cold code counts, and the last but one, since the last does not fill its interval. A way with fewer commits is taken
+// as a whole.
 func (c course) rate() float64 {
 	if len(c) < 2 {
 		return 0
 	}
-	last := c[len(c)-1]
-	for _, p := range c {
-		if p.done >= last.done/10 && p.done < last.done {
-			return float64(last.done-p.done) / last.at.Sub(p.at).Seconds()
-		}
+	from, to := 0, len(c)-1
+	for from < to && c[from].done < c[to].done/10 {
+		from++
 	}
-	return 0
+	if to-from >= 2 {
+		to--
+	}
+	if from == to {
+		from = 0
+	}
+	return float64(c[to].done-c[from].done) / c[to].at.Sub(c[from].at).Seconds()
 }

@@ -20,7 +20,6 @@ func (c *cluster) referenceLoop(ctx context.Context, in, out string, records int
 		kgo.ConsumerGroup(name),
 		kgo.ConsumeTopics(in),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.RequireStableFetchOffsets(),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MaxBufferedRecords(50_000),
@@ -31,6 +30,7 @@ func (c *cluster) referenceLoop(ctx context.Context, in, out string, records int
 	}
 	defer session.Close()
 	var way course
+	way.reach(0)
 	for done := int64(0); done < records; {
 		n, err := oneTransaction(ctx, session, out, records-done)
 		if err != nil {

@@ -72,7 +72,7 @@ func (c *cluster) run(ctx context.Context, s subject, in string, records int64) 
 	if err != nil {
 		return o, err
 	}
-	defer os.RemoveAll(state)
+	defer func() { _ = os.RemoveAll(state) }() // the cluster's folder goes in the end anyway
 	o, err = follow(ctx, e, records)
 	if err != nil {
 		return o, err
@@ -99,6 +99,7 @@ func follow(ctx context.Context, e *engine.Engine, records int64) (o outcome, er
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
+	o.way.reach(0)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -43,7 +43,7 @@ const transformBolt = `last:
       greeting: '"hello " + event.userId'`
 
 func throughput(ctx context.Context, o Options, name string, aim float64, s subject) (*Throughput, error) {
-	o = o.orElse(600_000, 7, 0)
+	o = o.orElse(1_000_000, 7, 0)
 	s.delivery, s.commit = api.ExactlyOnce, Commit
 	r := &Throughput{Benchmark: name, Aim: aim, Rounds: o.Rounds, Records: o.Records, Machine: o.machine()}
 	c, in, err := filled(ctx, o)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -66,10 +67,8 @@ func (f *fates) next() (end fate, ok bool) {
 		return fate{}, false
 	}
 	f.left--
-	for _, n := range f.stop {
-		if n == f.left+1 {
-			return fate{pause: true, after: f.between(time.Second, 3*time.Second)}, true
-		}
+	if slices.Contains(f.stop, f.left+1) {
+		return fate{pause: true, after: f.between(time.Second, 3*time.Second)}, true
 	}
 	switch dice := f.rand.IntN(10); {
 	case dice < f.part: // at a step, soon or after some commits

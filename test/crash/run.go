@@ -164,7 +164,7 @@ func (h *harness) killWorkers(ctx context.Context) (left []*process, err error) 
 	lives.Wait()
 	stopLoad()
 	group.Wait()
-	return compact(left), errors.Join(append(errs, loadErr)...)
+	return compact(left), errors.Join(errors.Join(errs...), loadErr)
 }
 
 func compact(list []*process) (some []*process) {
