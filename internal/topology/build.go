@@ -24,6 +24,7 @@ const (
 	CodeRouteMissing     = "route-missing"      // a service with several versions and no route
 	CodeDuplicateRoute   = "duplicate-route"    // two routes of one service
 	CodeAddressInvalid   = "address-invalid"    // a version without exactly one of url, urls and exec, or a bad URL
+	CodePathInvalid      = "path-invalid"       // a path of a field that cannot be read
 	CodeMatchInvalid     = "match-invalid"      // a condition without exactly one subject and one operator
 	CodeSplitInvalid     = "split-invalid"      // shares above 100 %
 	CodeJSONInvalid      = "json-invalid"       // a fallback answer that is not JSON

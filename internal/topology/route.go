@@ -5,6 +5,7 @@ import (
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/document"
 	"ravenswood.dev/internal/manifest"
 )
 
@@ -27,6 +28,9 @@ func CheckRoute(r api.RouteSpec, versions []string) []component.Problem {
 	}
 	if r.Mirror != nil {
 		c.version("mirror.version", r.Mirror.Version)
+		for i, path := range r.Mirror.Ignore {
+			c.path(fmt.Sprintf("mirror.ignore[%d]", i), path)
+		}
 	}
 	return c.problems
 }
@@ -61,6 +65,9 @@ func (c *routeChecker) match(path string, m api.Match) {
 	if (m.Field == "") == (m.Header == "") {
 		c.add(path, CodeMatchInvalid, "", "read %s: want exactly one of field and header", path)
 	}
+	if m.Field != "" {
+		c.path(path+".field", m.Field)
+	}
 	if m.Header != "" && !headerName.MatchString(m.Header) {
 		c.add(path+".header", CodeMatchInvalid, "", "read header name %q: it has characters that header names cannot have", m.Header)
 	}
@@ -78,7 +85,22 @@ func (c *routeChecker) match(path string, m api.Match) {
 	}
 }
 
+func (c *routeChecker) path(at, path string) {
+	_, err := document.ParsePath(path)
+	if err == nil {
+		return
+	}
+	p := component.Problem{Path: at, Code: CodePathInvalid, Message: err.Error()}
+	if where, ok := err.(*document.PathError); ok {
+		p.Column = where.Column
+	}
+	c.problems = append(c.problems, p)
+}
+
 func (c *routeChecker) split(s api.Split) {
+	if s.Key != "" {
+		c.path("split.key", s.Key)
+	}
 	sum, seen := api.Percent(0), map[string]bool{}
 	for i, share := range s.Versions {
 		path := fmt.Sprintf("split.versions[%d]", i)

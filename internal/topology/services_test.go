@@ -56,6 +56,9 @@ func TestRouteMistakesAreFound(t *testing.T) {
 		"two operators":        {withRoute("{service: users, default: v1, rules: [{match: [{field: a, equals: 1, exists: true}], version: v2}]}"), []string{"12:54 error match-invalid"}, "", ""},
 		"empty list":           {withRoute("{service: users, default: v1, rules: [{match: [{field: a, in: []}], version: v2}]}"), []string{"12:65 error match-invalid"}, "would match nothing", ""},
 		"bad header":           {withRoute("{service: users, default: v1, rules: [{match: [{header: 'a b', equals: 1}], version: v2}]}"), []string{"12:63 error match-invalid"}, `header name "a b"`, ""},
+		"bad field path":       {withRoute("{service: users, default: v1, rules: [{match: [{field: a..b, equals: 1}], version: v2}]}"), []string{"12:62 error path-invalid"}, `read path "a..b" at column 3`, ""},
+		"bad split key":        {withRoute("{service: users, default: v1, split: {key: '[', versions: [{version: v1, percent: 1}]}}"), []string{"12:50 error path-invalid"}, `read path "["`, ""},
+		"bad ignored path":     {withRoute("{service: users, default: v1, mirror: {version: v1, ignore: [a, b.]}}"), []string{"12:71 error path-invalid"}, `read path "b."`, ""},
 		"two routes":           {withRoute("{service: users, default: v1}") + "---\n" + head + "kind: Route\nmetadata: {name: zz}\nspec: {service: users, default: v1}\n", []string{"17:17 error duplicate-route"}, `route "users" is for service "users" already`, ""},
 	}
 	for name, c := range cases {
