@@ -216,6 +216,26 @@ func TestTheBreakerOpensAndCloses(t *testing.T) {
 	}
 }
 
+// A trial call whose caller gives up must not leave the breaker half-open for ever.
+func TestATrialCallGivenUpDoesNotJamTheBreaker(t *testing.T) {
+	b := newBreaker(api.Breaker{Failures: 1, MinCalls: 1, Window: api.Duration(time.Minute), Open: api.Duration(time.Millisecond)})
+	if !b.admit() {
+		t.Fatal("a new breaker is open")
+	}
+	b.done(&Error{Code: CodeConnection})
+	for range 3 {
+		eventually(t, "a trial call", b.admit)
+		if b.admit() {
+			t.Fatal("two trial calls at once")
+		}
+		b.done(&Error{Code: CodeCanceled})
+	}
+	eventually(t, "a trial call", b.admit)
+	if b.done(nil); b.state() != "closed" {
+		t.Errorf("state %s", b.state())
+	}
+}
+
 func TestAFailingEndpointIsLeftOutAndNeverAll(t *testing.T) {
 	good, bad := serve(t, "ok"), serve(t, "500")
 	spec := api.ServiceSpec{Breaker: noBreaker, Versions: []api.ServiceVersion{{Name: "v1", URLs: []string{bad.URL, good.URL}}}}

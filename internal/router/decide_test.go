@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ravenswood.dev/api"
+	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/record"
 )
 
@@ -286,6 +287,14 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 		return
 	}
 	if n != 0 {
+		t.Errorf("%v allocations per decision", n)
+	}
+}
+
+func TestARoutersDecisionDoesNotAllocate(t *testing.T) {
+	r := newRouter(t, api.ServiceSpec{}, api.RouteSpec{Split: &api.Split{Key: "userId", Versions: []api.Share{share("v2", 10)}}}, "http://127.0.0.1:1", "http://127.0.0.1:2")
+	c := component.Call{Service: "users", Event: event1K, Key: []byte("k"), IdempotencyKey: "i"}
+	if n := testing.AllocsPerRun(1000, func() { _, _ = r.Decide(c) }); n != 0 {
 		t.Errorf("%v allocations per decision", n)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/document"
+	"ravenswood.dev/internal/topology"
 )
 
 // Options is what a Router is given besides services and routes. The zero value works.
@@ -235,6 +236,12 @@ func newTransport(spec api.ServiceSpec, tls *tls.Config) *http.Transport {
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // an answer's limit is then the limit of what came over the wire
 	}
+}
+
+// CheckRoute says everything that is wrong with a route for a service that has the given versions: the linter's check.
+// Paths are within the route's spec.
+func CheckRoute(spec api.RouteSpec, versions []string) []component.Problem {
+	return topology.CheckRoute(spec, versions)
 }
 
 // SetRoute replaces a service's route. Calls in flight finish where they went; every later call sees the new route.

@@ -12,42 +12,6 @@ import (
 	"ravenswood.dev/internal/component"
 )
 
-func TestCheckRoute(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		spec  api.RouteSpec
-		codes string
-	}{
-		{"all right", api.RouteSpec{Default: "v1", Switch: "v2", Split: &api.Split{Key: `a."b.c"[0]`, Versions: []api.Share{share("v2", 100)}}}, ""},
-		{"no default", api.RouteSpec{}, "default:version-missing"},
-		{"unknown versions", api.RouteSpec{Default: "v9", Switch: "v8", Mirror: &api.Mirror{Version: "v7"}}, "default:version-unknown switch:version-unknown mirror.version:version-unknown"},
-		{"a rule for everybody", api.RouteSpec{Default: "v1", Rules: []api.Rule{{Version: "v2"}}}, "rules[0].match:rule-matches-all"},
-		{"a condition on nothing", api.RouteSpec{Default: "v1", Rules: []api.Rule{{Version: "v2", Match: []api.Match{{Equals: ptr("x")}}}}}, "rules[0].match[0]:match-subject"},
-		{"a condition on two things", api.RouteSpec{Default: "v1", Rules: []api.Rule{{Version: "v2", Match: []api.Match{{Field: "a", Header: "b", Equals: ptr("x")}}}}}, "rules[0].match[0]:match-subject"},
-		{"no test", api.RouteSpec{Default: "v1", Rules: []api.Rule{{Version: "v2", Match: []api.Match{{Field: "a"}}}}}, "rules[0].match[0]:match-test"},
-		{"two tests", api.RouteSpec{Default: "v1", Rules: []api.Rule{{Version: "v2", Match: []api.Match{{Field: "a", Prefix: "x", Exists: ptr(true)}}}}}, "rules[0].match[0]:match-test"},
-		{"bad paths", api.RouteSpec{Default: "v1", Rules: []api.Rule{{Version: "v2", Match: []api.Match{{Field: "a..b", Equals: ptr("x")}}}}, Split: &api.Split{Key: "["}}, "rules[0].match[0].field:path-invalid split.key:path-invalid"},
-		{"more than all", api.RouteSpec{Default: "v1", Split: &api.Split{Versions: []api.Share{share("v1", 60), share("v2", 50)}}}, "split.versions:shares-above-100"},
-		{"a version twice", api.RouteSpec{Default: "v1", Split: &api.Split{Versions: []api.Share{share("v2", 10), share("v2", 10)}}}, "split.versions[1].version:share-twice"},
-		{"percent out of range", api.RouteSpec{Default: "v1", Split: &api.Split{Versions: []api.Share{{Version: "v2", Percent: -1}}}, Mirror: &api.Mirror{Version: "v2", Percent: 10_001, Ignore: []string{""}}},
-			"split.versions[0].percent:percent-range mirror.percent:percent-range mirror.ignore[0]:path-invalid"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			c.spec.Service = "users"
-			var got []string
-			for _, p := range CheckRoute(c.spec, []string{"v1", "v2"}) {
-				got = append(got, p.Path+":"+p.Code)
-				if p.Message == "" || strings.Contains(p.Message, "\n") {
-					t.Errorf("message %q", p.Message)
-				}
-			}
-			if strings.Join(got, " ") != c.codes {
-				t.Errorf("problems %v, want %s", got, c.codes)
-			}
-		})
-	}
-}
-
 func TestNewRefuses(t *testing.T) {
 	two := resource(api.ServiceSpec{}, "http://127.0.0.1:1", "http://127.0.0.1:2")
 	one := resource(api.ServiceSpec{}, "http://127.0.0.1:1")
@@ -63,7 +27,7 @@ func TestNewRefuses(t *testing.T) {
 		{"two versions of a name", []*api.Service{resource(api.ServiceSpec{Versions: []api.ServiceVersion{{Name: "v1"}}}, "http://127.0.0.1:1")}, nil, `add version "v1": there are two`},
 		{"two routes of a service", []*api.Service{two}, []*api.Route{route, route}, "there are two"},
 		{"a route of no service", []*api.Service{one}, []*api.Route{{Spec: api.RouteSpec{Service: "user", Default: "v1"}}}, "there is no such service, there are users"},
-		{"a route to no version", []*api.Service{two}, []*api.Route{{Spec: api.RouteSpec{Service: "users", Default: "v3"}}}, `version "v3"`},
+		{"a route to no version", []*api.Service{two}, []*api.Route{{Spec: api.RouteSpec{Service: "users", Default: "v3"}}}, `default "v3"`},
 		{"no version", []*api.Service{resource(api.ServiceSpec{})}, nil, "it has no version"},
 		{"an address without scheme", []*api.Service{resource(api.ServiceSpec{}, "localhost:80")}, nil, "want http://host:port"},
 		{"an address of another kind", []*api.Service{resource(api.ServiceSpec{}, "ftp://u:secret@x")}, nil, "want http://host:port"},
@@ -83,8 +47,19 @@ func TestNewRefuses(t *testing.T) {
 
 func TestARouteThatIsWrongChangesNothing(t *testing.T) {
 	r := newRouter(t, api.ServiceSpec{}, api.RouteSpec{}, "http://127.0.0.1:1", "http://127.0.0.1:2")
-	if err := r.SetRoute(api.RouteSpec{Service: "users", Default: "v1", Switch: "v3"}); err == nil {
-		t.Error("no error")
+	for _, bad := range []api.RouteSpec{
+		{Default: "v1", Switch: "v3"},
+		{},
+		{Default: "v1", Rules: []api.Rule{{Version: "v2"}}},
+		{Default: "v1", Rules: []api.Rule{{Version: "v2", Match: []api.Match{equals("a..b", "x")}}}},
+		{Default: "v1", Split: &api.Split{Key: "[", Versions: []api.Share{share("v2", 10)}}},
+		{Default: "v1", Split: &api.Split{Versions: []api.Share{share("v1", 60), share("v2", 50)}}},
+		{Default: "v1", Mirror: &api.Mirror{Version: "v3"}},
+	} {
+		bad.Service = "users"
+		if err := r.SetRoute(bad); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("route %+v: error %v", bad, err)
+		}
 	}
 	if err := r.SetRoute(api.RouteSpec{Service: "nobody"}); err == nil {
 		t.Error("no error")

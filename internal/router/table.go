@@ -1,17 +1,14 @@
 package router
 
 import (
-	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"ravenswood.dev/api"
-	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/document"
 )
 
-// compile turns a route that CheckRoute found nothing wrong with into a table.
+// compile turns a route that topology.CheckRoute found nothing wrong with into a table.
 func compile(spec api.RouteSpec) *table {
 	t := &table{switched: spec.Switch, fallback: spec.Default}
 	for i, r := range spec.Rules {
@@ -103,121 +100,11 @@ func cumulate(shares []api.Share) []placeRange {
 	return ranges
 }
 
-// fieldPath reads a path that CheckRoute has accepted; nil for none.
+// fieldPath reads a path that topology.CheckRoute has accepted; nil for none.
 func fieldPath(path string) document.Path {
 	if path == "" {
 		return nil
 	}
 	p, _ := document.ParsePath(path)
 	return p
-}
-
-// CheckRoute says everything that is wrong with a route for a service that has the given versions. Paths are within
-// the route's spec.
-func CheckRoute(spec api.RouteSpec, versions []string) []component.Problem {
-	c := checker{service: spec.Service, versions: versions}
-	c.version("default", spec.Default)
-	if spec.Switch != "" {
-		c.version("switch", spec.Switch)
-	}
-	for i, r := range spec.Rules {
-		c.rule(fmt.Sprintf("rules[%d]", i), r)
-	}
-	if spec.Split != nil {
-		c.split(*spec.Split)
-	}
-	if m := spec.Mirror; m != nil {
-		c.version("mirror.version", m.Version)
-		c.percent("mirror.percent", m.Percent)
-		for i, path := range m.Ignore {
-			c.path(fmt.Sprintf("mirror.ignore[%d]", i), path)
-		}
-	}
-	return c.problems
-}
-
-type checker struct {
-	service  string
-	versions []string
-	problems []component.Problem
-}
-
-func (c *checker) add(path, code, hint, format string, args ...any) {
-	c.problems = append(c.problems, component.Problem{Path: path, Code: code, Hint: hint, Message: fmt.Sprintf(format, args...)})
-}
-
-func (c *checker) version(path, version string) {
-	if slices.Contains(c.versions, version) {
-		return
-	}
-	known := "It has " + strings.Join(c.versions, ", ") + "."
-	if version == "" {
-		c.add(path, "version-missing", known, "route service %q: %s names no version", c.service, path)
-		return
-	}
-	c.add(path, "version-unknown", known, "route service %q to version %q: the service has no such version", c.service, version)
-}
-
-func (c *checker) rule(path string, r api.Rule) {
-	c.version(path+".version", r.Version)
-	if len(r.Match) == 0 {
-		c.add(path+".match", "rule-matches-all", "Use switch or default for every call.", "route service %q: a rule without conditions", c.service)
-	}
-	for i, m := range r.Match {
-		c.match(fmt.Sprintf("%s.match[%d]", path, i), m)
-	}
-}
-
-func (c *checker) match(path string, m api.Match) {
-	if (m.Field == "") == (m.Header == "") {
-		c.add(path, "match-subject", "Give exactly one of field and header.", "route service %q: a condition must look at one field or one header", c.service)
-	}
-	if m.Field != "" {
-		c.path(path+".field", m.Field)
-	}
-	if countTrue(m.Equals != nil, m.In != nil, m.Prefix != "", m.Exists != nil) != 1 {
-		c.add(path, "match-test", "Give exactly one of equals, in, prefix and exists.", "route service %q: a condition must make one test", c.service)
-	}
-}
-
-func (c *checker) split(s api.Split) {
-	if s.Key != "" {
-		c.path("split.key", s.Key)
-	}
-	total, seen := api.Percent(0), map[string]bool{}
-	for i, share := range s.Versions {
-		path := fmt.Sprintf("split.versions[%d]", i)
-		c.version(path+".version", share.Version)
-		c.percent(path+".percent", share.Percent)
-		if seen[share.Version] {
-			c.add(path+".version", "share-twice", "Give each version one share.", "split service %q: version %q has two shares", c.service, share.Version)
-		}
-		seen[share.Version] = true
-		total += share.Percent
-	}
-	if total > places {
-		c.add("split.versions", "shares-above-100", "", "split service %q: the shares add up to %s", c.service, total)
-	}
-}
-
-func (c *checker) percent(path string, p api.Percent) {
-	if p < 0 || p > places {
-		c.add(path, "percent-range", "", "route service %q: %s is not from 0%% to 100%%", c.service, p)
-	}
-}
-
-func (c *checker) path(at, path string) {
-	if _, err := document.ParsePath(path); err != nil {
-		c.add(at, "path-invalid", "", "%s", err)
-	}
-}
-
-func countTrue(conditions ...bool) int {
-	n := 0
-	for _, c := range conditions {
-		if c {
-			n++
-		}
-	}
-	return n
 }

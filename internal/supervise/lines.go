@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"io"
 	"slices"
+	"strings"
 	"sync"
+	"unicode"
 )
 
 // The bounds of what is kept of a process's output.
@@ -65,7 +67,7 @@ func (l *lines) add(b []byte) {
 }
 
 func (l *lines) emit() {
-	text := string(bytes.TrimSuffix(l.partial, []byte("\r")))
+	text := plain(bytes.TrimSuffix(l.partial, []byte("\r")))
 	if l.cut {
 		text += "…"
 	}
@@ -75,6 +77,16 @@ func (l *lines) emit() {
 	}
 	l.kept = append(l.kept, text)
 	l.to.line([]byte(l.prefix + text + "\n"))
+}
+
+// plain makes a line harmless to show: what a service prints may come from strangers, and a terminal obeys escapes.
+func plain(line []byte) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && unicode.IsControl(r) {
+			return '·'
+		}
+		return r
+	}, strings.ToValidUTF8(string(line), "·"))
 }
 
 // flush ends a line that the process left unfinished.

@@ -253,6 +253,14 @@ func TestOutputIsShownLineByLineWithItsName(t *testing.T) {
 	}
 }
 
+func TestOutputIsHarmlessToATerminal(t *testing.T) {
+	l := newLines("svc/v1", &output{})
+	fmt.Fprint(l, "a\tb\x1b]0;title\x07 \xff é\r\n")
+	if got := l.last()[0]; got != "a\tb·]0;title· · é" {
+		t.Errorf("shown as %q", got)
+	}
+}
+
 func TestOutputKeptIsBounded(t *testing.T) {
 	l := newLines("svc/v1", &output{})
 	for i := range 10 * keptLines {
