@@ -36,9 +36,8 @@ func TestStories(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:           "testdata",
-		UpdateScripts: os.Getenv("UPDATE") != "", // rewrites what cmp compares; review it as a diff
-		Deadline:      time.Now().Add(time.Minute),
+		Dir:      "testdata",
+		Deadline: time.Now().Add(time.Minute),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("NO_COLOR", "1")

@@ -79,7 +79,7 @@ func (n *Node) EditRoute(ctx context.Context, service string, edit admin.Edit) (
 		err = n.state.editRoute(ctx, service, edit)
 	}
 	if err != nil {
-		return admin.RouteChange{}, editError(err)
+		return admin.RouteChange{}, editError(service, err)
 	}
 	change.After = n.routeView(service)
 	change.Millis = float64(time.Since(start).Microseconds()) / 1000
@@ -101,9 +101,10 @@ func (n *Node) unknownService(service string) error {
 }
 
 // editError turns what is wrong with a change into an answer.
-func editError(err error) error {
+func editError(service string, err error) error {
 	if wrong, ok := errors.AsType[*routeError](err); ok {
-		return &admin.Error{Status: http.StatusUnprocessableEntity, Message: wrong.problem.Message, Hint: hintForm(wrong.problem.Hint)}
+		message := fmt.Sprintf("change route of service %q: %s", service, wrong.problem.Message)
+		return &admin.Error{Status: http.StatusUnprocessableEntity, Message: message, Hint: hintForm(wrong.problem.Hint)}
 	}
 	return err
 }
