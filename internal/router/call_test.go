@@ -465,7 +465,8 @@ func TestRoutesChangeUnderLoad(t *testing.T) {
 	answer := func(version string) func(*backend, http.ResponseWriter, *http.Request) {
 		return func(b *backend, w http.ResponseWriter, req *http.Request) { b.answer(w, 200, `"`+version+`"`) }
 	}
-	r := newRouter(t, api.ServiceSpec{InFlight: 16}, api.RouteSpec{}, serveFunc(t, answer("v1")).URL, serveFunc(t, answer("v2")).URL)
+	v1, v2 := serveFunc(t, answer("v1")), serveFunc(t, answer("v2"))
+	r := newRouter(t, api.ServiceSpec{InFlight: 16}, api.RouteSpec{}, v1.URL, v2.URL)
 	var calls, failed, wrong atomic.Int64
 	var epoch atomic.Int64 // even: v1 for all; odd: v2 for all; odd or even only once the switch has returned
 	ctx, stop := context.WithCancel(t.Context())
@@ -501,6 +502,45 @@ func TestRoutesChangeUnderLoad(t *testing.T) {
 	wg.Wait()
 	if failed.Load() != 0 || wrong.Load() != 0 {
 		t.Errorf("of %d calls %d failed, %d were answered by the wrong version", calls.Load(), failed.Load(), wrong.Load())
+	}
+	if got := v1.calls.Load() + v2.calls.Load(); got != calls.Load() {
+		t.Errorf("%d calls became %d requests", calls.Load(), got)
+	}
+}
+
+func TestEndpointsChangeUnderLoad(t *testing.T) {
+	a, b := serve(t, "ok"), serve(t, "ok")
+	r := newRouter(t, api.ServiceSpec{}, api.RouteSpec{}, a.URL)
+	ctx, stop := context.WithCancel(t.Context())
+	var calls atomic.Int64
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := r.Call(context.WithoutCancel(ctx), component.Call{Service: "users", Event: []byte(`{}`)}); err != nil {
+					t.Error(err)
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	for i := range 60 {
+		reached := calls.Load() + 10
+		eventually(t, "calls to go on", func() bool { return calls.Load() >= reached })
+		urls := [][]string{{a.URL}, {b.URL}, {a.URL, b.URL}, {}}[i%4] // none at all for a moment: calls wait
+		if err := r.SetEndpoints("users", "v1", urls); err != nil {
+			t.Fatal(err)
+		}
+		if len(urls) == 0 {
+			if err := r.SetEndpoints("users", "v1", []string{a.URL}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stop()
+	wg.Wait()
+	if a.calls.Load() == 0 || b.calls.Load() == 0 || a.calls.Load()+b.calls.Load() != calls.Load() {
+		t.Errorf("%d calls became %d and %d requests", calls.Load(), a.calls.Load(), b.calls.Load())
 	}
 }
 

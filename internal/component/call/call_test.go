@@ -129,6 +129,8 @@ func TestMergesTheAnswer(t *testing.T) {
 			`{ "userId": 12345678901234567890, "value": 1.10,  "users": {"old": true},"a":{"b":"text"}}`},
 		{"with the version", Config{Into: "users.new", VersionField: "by"}, `null`,
 			`{ "userId": 12345678901234567890, "value": 1.10,  "users": {"old": true,"new":null},"by":"v1"}`},
+		{"of a name twice in the answer the last counts", Config{}, `{"n":1,"n":2}`,
+			`{ "userId": 12345678901234567890, "value": 1.10,  "users": {"old": true},"n":2}`},
 		{"an empty answer changes nothing", Config{}, `{}`, in},
 		{"line breaks of the answer go", Config{Into: "users"}, "{\n  \"a\": 1.0\n}\n",
 			`{ "userId": 12345678901234567890, "value": 1.10,  "users": {"a":1.0} }`},
