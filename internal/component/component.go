@@ -145,6 +145,7 @@ type Auditor interface {
 type Partition struct {
 	Topic     string
 	Partition int32
+	Log       string // the topic's own id: a topic that was deleted and made again begins anew; empty if unknown
 }
 
 // ErrMoved says that a partition's stored position is not what the caller believed. The caller must read Position

@@ -74,7 +74,7 @@ func (d *delivery) session(ctx context.Context, drain <-chan struct{}) error {
 		ID:       "raven." + d.engine.plan.Name + "." + d.plan.Name + "." + d.engine.env.ID,
 		Assigned: func(context.Context, map[string][]int32) error { return nil },
 		Begin: func(ctx context.Context, topic string, n int32) (int64, bool, error) {
-			return d.begin(ctx, sink, component.Partition{Topic: topic, Partition: n})
+			return d.begin(ctx, sink, d.partition(topic, n))
 		},
 		Revoked: d.forget,
 		Lost:    d.forget,
@@ -107,12 +107,16 @@ func (d *delivery) begin(ctx context.Context, sink component.Sink, p component.P
 	return at, ok, nil
 }
 
+func (d *delivery) partition(topic string, n int32) component.Partition {
+	return component.Partition{Topic: topic, Partition: n, Log: d.engine.topicIDs[topic]}
+}
+
 func (d *delivery) forget(partitions map[string][]int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for topic, ns := range partitions {
 		for _, n := range ns {
-			delete(d.next, component.Partition{Topic: topic, Partition: n})
+			delete(d.next, d.partition(topic, n))
 		}
 	}
 }
@@ -158,7 +162,7 @@ const deliverBatch = 5000
 
 // deliver brings one partition's batch to the sink, with the records it rejects going to the dead letters.
 func (d *delivery) deliver(ctx context.Context, sink component.Sink, fp kgo.FetchTopicPartition) error {
-	p := component.Partition{Topic: fp.Topic, Partition: fp.Partition}
+	p := d.partition(fp.Topic, fp.Partition)
 	d.mu.Lock()
 	from, ours := d.next[p]
 	d.mu.Unlock()
@@ -274,7 +278,7 @@ func (d *delivery) lag() (lag int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for p, at := range d.next {
-		lag += max(d.stable[kafka.TopicPartition(p)]-at, 0)
+		lag += max(d.stable[kafka.TopicPartition{Topic: p.Topic, Partition: p.Partition}]-at, 0)
 	}
 	return lag
 }

@@ -62,8 +62,9 @@ type Engine struct {
 	deliveries       []*delivery
 	bolts            []*boltStats
 	admin            *kafka.Admin
-	letters          *kgo.Client      // writes the dead letters of deliveries
-	limits           map[string]int32 // largest record by topic, as the log has it
+	letters          *kgo.Client       // writes the dead letters of deliveries
+	limits           map[string]int32  // largest record by topic, as the log has it
+	topicIDs         map[string]string // the log's own names of the topics
 	parkedPartitions int32
 
 	counters      counters
@@ -231,12 +232,13 @@ func (e *Engine) learnTopics(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	limits := make(map[string]int32)
+	limits, ids := make(map[string]int32), make(map[string]string)
 	for _, t := range e.plan.Topics {
 		have, ok := topics[t.Name]
 		if !ok {
 			return fmt.Errorf("find topic %q: it does not exist", t.Name)
 		}
+		ids[t.Name] = have.ID
 		if n, err := strconv.ParseInt(have.Config["max.message.bytes"], 10, 32); err == nil {
 			limits[t.Name] = int32(n)
 		}
@@ -244,7 +246,7 @@ func (e *Engine) learnTopics(ctx context.Context) error {
 			e.parkedPartitions = int32(have.Partitions)
 		}
 	}
-	e.limits = limits
+	e.limits, e.topicIDs = limits, ids
 	return nil
 }
 

@@ -30,6 +30,7 @@ func (a *Admin) Close() { a.client.Close() }
 
 // TopicInfo is what the cluster says of a topic.
 type TopicInfo struct {
+	ID         string // the cluster's own name for it; a topic that is deleted and made again gets another
 	Partitions int
 	Replicas   int
 	Config     map[string]string // every setting in force, by its Kafka name
@@ -46,7 +47,7 @@ func (a *Admin) Topics(ctx context.Context) (map[string]TopicInfo, error) {
 		if d.Err != nil {
 			return nil, fmt.Errorf("describe topic %q: %w", name, d.Err)
 		}
-		infos[name] = TopicInfo{Partitions: len(d.Partitions), Replicas: d.Partitions.NumReplicas(), Config: map[string]string{}}
+		infos[name] = TopicInfo{ID: d.ID.String(), Partitions: len(d.Partitions), Replicas: d.Partitions.NumReplicas(), Config: map[string]string{}}
 	}
 	if len(infos) == 0 {
 		return infos, nil

@@ -12,7 +12,8 @@ import (
 
 // checkpoint is what a partition's files hold: everything up to Length of File, and all files before it.
 type checkpoint struct {
-	Next   int64     `json:"next"` // offset to go on from
+	Next   int64     `json:"next"`          // offset to go on from
+	Log    string    `json:"log,omitempty"` // the topic's id; offsets of another log mean nothing here
 	File   string    `json:"file"`
 	Number int64     `json:"number"` // of the file
 	Length int64     `json:"length"`

@@ -119,7 +119,7 @@ func (s *sink) Position(ctx context.Context, id component.Partition) (int64, boo
 	}
 	defer p.release()
 	c, ok, err := readCheckpoint(p.stem)
-	return c.Next, ok, err
+	return c.Next, ok && c.Log == id.Log, err
 }
 
 // Deliver appends the records and moves the checkpoint behind them. The checkpoint is what counts: bytes behind the
@@ -138,10 +138,10 @@ func (s *sink) Deliver(ctx context.Context, id component.Partition, from, next i
 	if err != nil {
 		return err
 	}
-	if ok && c.Next != from {
+	if ok && c.Log == id.Log && c.Next != from {
 		return component.ErrMoved
 	}
-	c.Next = from
+	c.Next, c.Log = from, id.Log
 	if len(data) > 0 {
 		if c, err = s.place(p, c); err != nil {
 			p.drop()

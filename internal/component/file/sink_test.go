@@ -110,6 +110,22 @@ func TestSinkWritesLinesAndRolls(t *testing.T) {
 
 const api1h = 3600e9
 
+func TestATopicThatWasMadeAnewBeginsAnew(t *testing.T) {
+	dir := t.TempDir()
+	s := openTestSink(t, dir, SinkConfig{RollSize: 100, RollEvery: api1h})
+	before, after := component.Partition{Topic: "in", Log: "a"}, component.Partition{Topic: "in", Log: "b"}
+	if err := s.Deliver(t.Context(), before, 0, 100, []*record.Record{{Value: []byte("1")}}); err != nil {
+		t.Fatal(err)
+	}
+	if at, ok, err := s.Position(t.Context(), after); ok || err != nil {
+		t.Errorf("position in the new log is %d, %v, %v, want none", at, ok, err)
+	}
+	if err := s.Deliver(t.Context(), after, 0, 5, []*record.Record{{Value: []byte("2")}}); err != nil {
+		t.Error(err)
+	}
+	wantText(t, contents(t, dir), "in-0-000001.jsonl: 1 2")
+}
+
 func TestSinkGzipCanBeReadAtAnyTime(t *testing.T) {
 	dir := t.TempDir()
 	s := openTestSink(t, dir, SinkConfig{Compress: "gzip"})

@@ -22,6 +22,7 @@ var conformance = []struct {
 	{"another position than the caller's is ErrMoved", moved},
 	{"a batch without records moves the position", movesWithoutRecords},
 	{"partitions, sinks and topics have positions of their own", separatePositions},
+	{"a topic that was made anew begins anew", newLog},
 	{"a rejected record is named and nothing of its batch is written", rejects},
 	{"every type keeps its value", types},
 	{"values that do not fit their type are rejected", misfits},
@@ -105,6 +106,22 @@ func separatePositions(t *testing.T, d *database) {
 		}
 	}
 	wantRows(t, d, `SELECT sink, topic, partition, next_offset FROM raven_offsets ORDER BY 1, 2, 3`, "other|in|0|6\nout|in|0|1\nout|in|1|10\nout|in2|0|11")
+}
+
+// newLog is what happens when the log is deleted and the database is kept: offsets of the old log must not make us skip
+// records of the new one.
+func newLog(t *testing.T, d *database) {
+	s := d.open(t, messages())
+	before, after := component.Partition{Topic: "in", Log: "a"}, component.Partition{Topic: "in", Log: "b"}
+	if err := s.Deliver(t.Context(), before, 0, 100, jsonRecords(`{"id":"a"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if at, ok, err := s.Position(t.Context(), after); ok || err != nil {
+		t.Errorf("position in the new log is %d, %v, %v, want none", at, ok, err)
+	}
+	if err := s.Deliver(t.Context(), after, 0, 5, jsonRecords(`{"id":"b"}`)); err != nil {
+		t.Error(err)
+	}
 }
 
 func rejects(t *testing.T, d *database) {

@@ -193,7 +193,11 @@ func (s *sink) Deliver(ctx context.Context, p component.Partition, from, next in
 }
 
 func (s *sink) id(p component.Partition) partitionID {
-	return partitionID{s.env.Topology, s.env.Name, p.Topic, p.Partition}
+	topic := p.Topic
+	if p.Log != "" {
+		topic += "@" + p.Log // offsets of a log that is gone mean nothing in its successor
+	}
+	return partitionID{s.env.Topology, s.env.Name, topic, p.Partition}
 }
 
 // Close lets go of the database.
