@@ -6,6 +6,11 @@ FUZZTIME ?= 30s
 TIMEOUT  ?= 10m
 PKG      ?= ./...
 
+# The rooms where goroutines meet, and an example for all of them together. The rest has no concurrency of its own and
+# takes the race detector long.
+RACE     ?= ./internal/admin ./internal/broker ./internal/component/... ./internal/deadletter ./internal/engine ./internal/kafka \
+            ./internal/lifecycle ./internal/node ./internal/router ./internal/supervise ./internal/telemetry ./examples/enrich
+
 # Linters are run from the module proxy at one version, so that nothing has to be installed.
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -21,8 +26,8 @@ run: ## start the example: a generator, three services, a topology, results in a
 test: ## run the tests; what needs kcat, Postgres or real data says so and is left out where they are missing
 	$(GO) test -timeout $(TIMEOUT) $(PKG)
 
-race: ## run the tests under the race detector
-	$(GO) test -race -short -timeout $(TIMEOUT) $(PKG)
+race: ## run the tests of the concurrent rooms under the race detector
+	$(GO) test -race -short -timeout $(TIMEOUT) $(RACE)
 
 lint: ## check formatting, vet, the house rules and the linters of .golangci.yml
 	@test -z "$$(gofmt -l api cmd examples internal test 2>/dev/null | tee /dev/stderr)" || { echo 'not formatted: gofmt -w the files above' >&2; exit 1; }
