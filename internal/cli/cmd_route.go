@@ -294,23 +294,24 @@ func conditionText(m api.Match) string {
 	if m.Header != "" {
 		subject = "header " + m.Header
 	}
-	is, test := "is", ""
 	if m.Not {
-		is = "is not"
+		return subject + " is not " + testText(m)
 	}
+	return subject + " is " + testText(m)
+}
+
+func testText(m api.Match) string {
 	switch {
 	case m.Equals != nil:
-		test = *m.Equals
+		return *m.Equals
 	case m.In != nil:
-		test = "one of " + strings.Join(m.In, ", ")
+		return "one of " + strings.Join(m.In, ", ")
 	case m.Prefix != "":
-		test = "something that begins with " + m.Prefix
+		return "something that begins with " + m.Prefix
 	case m.Exists != nil && *m.Exists:
-		test = "there"
-	default:
-		test = "missing"
+		return "there"
 	}
-	return subject + " " + is + " " + test
+	return "missing"
 }
 
 func splitKey(s *api.Split) string {

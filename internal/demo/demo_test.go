@@ -50,10 +50,11 @@ func TestUserOfIsStableAndFillsEverySegment(t *testing.T) {
 	count := map[string]int{}
 	for i := range 1000 {
 		id := strings.Repeat("u", i%7) + string(rune('a'+i%26)) + strings.Repeat("x", i/26)
-		if demo.UserOf(id) != demo.UserOf(id) {
+		user, again := demo.UserOf(id), demo.UserOf(id)
+		if user != again {
 			t.Fatalf("two users for id %q", id)
 		}
-		count[demo.UserOf(id).Segment]++
+		count[user.Segment]++
 	}
 	for segment, about := range map[string]int{"gold": 100, "silver": 300, "standard": 600} {
 		if n := count[segment]; n < about/2 || n > about*2 {

@@ -210,7 +210,10 @@ func (n *Node) countSink(ctx context.Context, p *topology.Plan, d topology.Deliv
 	if err != nil {
 		return fmt.Errorf("open sink %q: %w", d.Name, err)
 	}
-	defer sink.Close()
+	return errors.Join(countHeld(ctx, sink, idPath, into), sink.Close())
+}
+
+func countHeld(ctx context.Context, sink component.Sink, idPath string, into tally) error {
 	auditor, ok := sink.(component.Auditor)
 	if !ok {
 		return errors.ErrUnsupported

@@ -4,10 +4,17 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/record"
 	"ravenswood.dev/internal/topology"
 )
@@ -113,5 +120,26 @@ func TestWhereaboutsBelongToWhoWroteThem(t *testing.T) {
 	}
 	if w := ReadWhereabouts(t.TempDir()); w.Admin != "" || w.Brokers != nil {
 		t.Errorf("an empty folder: got %+v", w)
+	}
+}
+
+// TestClusterTooOldForExactlyOnce: a broker from before Kafka 4.0 can run at-least-once only, and is told so before
+// anything starts.
+func TestClusterTooOldForExactlyOnce(t *testing.T) {
+	old, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.MaxVersions(kversion.V3_6_0()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	cfg := kafka.Config{Brokers: old.ListenAddrs(), Log: slog.New(slog.DiscardHandler)}
+	once := &topology.Plan{Name: "payments", Delivery: api.ExactlyOnce}
+	err = checkCluster(t.Context(), cfg, []*topology.Plan{{Name: "logs", Delivery: api.AtLeastOnce}, once})
+	advice, ok := errors.AsType[*AdvisedError](err)
+	if !ok || !strings.Contains(err.Error(), `run topology "payments" exactly-once`) || !strings.Contains(advice.Advice, "delivery: at-least-once") {
+		t.Errorf("got %v", err)
+	}
+	once.Delivery = api.AtLeastOnce
+	if err := checkCluster(t.Context(), cfg, []*topology.Plan{once}); err != nil {
+		t.Errorf("at-least-once: got %v", err)
 	}
 }
