@@ -141,11 +141,11 @@ func (f *feed) pump(ctx context.Context, spout component.Spout, w *kafka.FeedWri
 	var due <-chan time.Time
 	var position []byte
 	pending := 0
-	commit := func() error {
+	commit := func(ctx context.Context) error {
 		if pending == 0 {
 			return nil
 		}
-		if err := w.Commit(context.WithoutCancel(ctx), position); err != nil {
+		if err := w.Commit(ctx, position); err != nil {
 			return err
 		}
 		f.records.Add(int64(pending))
@@ -162,7 +162,7 @@ func (f *feed) pump(ctx context.Context, spout component.Spout, w *kafka.FeedWri
 				position, pending = r.batch.Position, pending+n
 			}
 			if r.err != nil || pending >= 4*feedBatch {
-				if err := commit(); err != nil {
+				if err := commit(ctx); err != nil {
 					return err
 				}
 			}
@@ -173,16 +173,21 @@ func (f *feed) pump(ctx context.Context, spout component.Spout, w *kafka.FeedWri
 				due = time.After(f.engine.plan.Commit / 2)
 			}
 		case <-due:
-			if err := commit(); err != nil {
+			if err := commit(ctx); err != nil {
 				return err
 			}
 		case <-ctx.Done():
-			return commit()
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
+			defer cancel()
+			return commit(last)
 		}
 	}
 }
 
-const feedBatch = 1000
+const (
+	feedBatch  = 1000
+	lastCommit = 3 * time.Second // how long a stop waits for what was read; the rest is read again at the next start
+)
 
 func feedRecord(topic string, r *record.Record) *kgo.Record {
 	out := &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value, Timestamp: r.Time}

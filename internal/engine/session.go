@@ -299,8 +299,8 @@ func (s *session) takePartition(t *task, fp kgo.FetchTopicPartition, now time.Ti
 	if fp.Records[0].Offset < t.next {
 		return fmt.Errorf("read topic %q partition %d: offset %d again after %d: %w", fp.Topic, fp.Partition, fp.Records[0].Offset, t.next, kafka.ErrAborted)
 	}
-	if fp.LogStartOffset > t.next {
-		s.w.noteLoss(t, fp.LogStartOffset)
+	if start := min(fp.LogStartOffset, fp.Records[0].Offset); start > t.next {
+		s.w.noteLoss(t, start)
 	}
 	entries := make([]entry, len(fp.Records))
 	for i, raw := range fp.Records {
