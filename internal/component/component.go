@@ -229,3 +229,13 @@ func ClassOf(err error) Class {
 	}
 	return Transient
 }
+
+// RetryIn says how long the outside world asked to wait before the next attempt, 0 if it said nothing. An error answers
+// by a method RetryIn.
+func RetryIn(err error) time.Duration {
+	var asked interface{ RetryIn() time.Duration }
+	if errors.As(err, &asked) {
+		return asked.RetryIn()
+	}
+	return 0
+}

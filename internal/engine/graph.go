@@ -166,7 +166,7 @@ func (x *execution) attempt(i int, b *topology.Bolt, r *record.Record) ([]emissi
 		stats.errors.Add(1)
 		emitted = emitted[:0]
 		class := component.ClassOf(err)
-		pause := backoff(x.graph.retry, attempt)
+		pause := max(backoff(x.graph.retry, attempt), min(component.RetryIn(err), retryInMax))
 		if class != component.Down {
 			spent += took + pause
 		}
@@ -178,6 +178,9 @@ func (x *execution) attempt(i int, b *topology.Bolt, r *record.Record) ([]emissi
 		stats.retries.Add(1)
 	}
 }
+
+// retryInMax bounds how long a service may make a record wait by asking for it.
+const retryInMax = time.Minute
 
 // backoff doubles from Backoff to MaxBackoff; the pause is drawn from its upper half so that records do not retry in
 // step.

@@ -188,3 +188,28 @@ func TestABoltThatCannotWorkOnARecord(t *testing.T) {
 		t.Errorf("cause is %q", got)
 	}
 }
+
+// TestAServiceMayAskForAPause sends one record to a service that asks for a second of rest.
+func TestAServiceMayAskForAPause(t *testing.T) {
+	r := newRig(t)
+	calls := make(chan time.Time, 10)
+	svc, _ := services(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls <- time.Now()
+		if len(calls) == 1 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(429)
+			return
+		}
+		_, _ = io.WriteString(w, `{}`)
+	})
+	p := callPlan()
+	p.Retry.Budget = api.Duration(5 * time.Second)
+	r.ensure(p)
+	r.send(1, 1)
+	_, stop := r.run(p, "a", func(env *engine.Env) { env.Services = svc })
+	r.awaitOut("out", 1)
+	stop()
+	if first, second := <-calls, <-calls; second.Sub(first) < time.Second {
+		t.Errorf("the second attempt came after %v, want a second or more", second.Sub(first))
+	}
+}

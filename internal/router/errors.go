@@ -46,6 +46,9 @@ type Error struct {
 	Err        error         // what was underneath; may be nil
 }
 
+// RetryIn is what the answer asked for; the engine waits that long before the next attempt.
+func (e *Error) RetryIn() time.Duration { return e.RetryAfter }
+
 func (e *Error) Error() string {
 	if e.Version == "" {
 		return fmt.Sprintf("call service %q: %s", e.Service, e.Detail)
