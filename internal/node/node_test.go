@@ -222,16 +222,7 @@ func ask(t *testing.T, n *node.Node) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
+	return do(t, r)
 }
 
 // TestReadyTellsWhatIsMissing: a service whose process never gets healthy keeps the node from being ready.
@@ -348,4 +339,45 @@ func adviceOf(err error) string {
 		return a.Advice
 	}
 	return ""
+}
+
+// TestMetricsTellOfTopologiesServicesAndProcesses: one page has the numbers of every room.
+func TestMetricsTellOfTopologiesServicesAndProcesses(t *testing.T) {
+	n := up(t, options(t, folder(t, twoVersions, enriching), t.TempDir()))
+	produce(t, n, "in", events(0, 3)...)
+	eventually(t, "three are out", func() bool { return n.Status().Topologies[0].Out == 3 })
+	page := get(t, "http://"+n.Admin()+"/metrics")
+	for _, want := range []string{
+		`raven_records_in_total{topology="flow"} 3`,
+		`raven_service_calls_total{result="ok",service="svc",version="v1"} 3`,
+		`raven_service_process_up{service="svc",version="v2"}`,
+		"process_resident_memory_bytes",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%s is not on the page", want)
+		}
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, r)
+}
+
+func do(t *testing.T, r *http.Request) string {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }

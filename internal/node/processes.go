@@ -29,6 +29,9 @@ func (n *Node) startProcesses(ctx context.Context) error {
 		return err
 	}
 	n.supervisor = s
+	if err := n.metrics.Register(&processCollector{n}); err != nil {
+		return fmt.Errorf("register metrics of processes: %w", err)
+	}
 	return n.group.Start(ctx, lifecycle.Part{Name: "service processes", StopWithin: s.StopWithin(), Run: func(ctx context.Context, ready func()) error {
 		life = ctx
 		ready()
@@ -67,7 +70,7 @@ func (n *Node) publish(ctx context.Context, service, version string, urls []stri
 	}
 	err := n.state.publishEndpoint(ctx, service, version, urls)
 	if err != nil && ctx.Err() == nil {
-		n.options.Log.Warn("other processes are not told where a service version listens", "service", service, "version", version, "err", err)
+		n.options.Log.Warn("other processes are not told where a service version listens", "service", service, "version", version, "cause", err)
 	}
 }
 

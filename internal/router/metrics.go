@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ravenswood.dev/internal/telemetry"
 )
 
 // resultOK is the result label of a call that was answered, resultDegraded of one that the fallback answered.
@@ -26,18 +28,18 @@ type metrics struct {
 func newMetrics() *metrics {
 	return &metrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "raven_service_calls_total", Help: "Calls to a service by version and result; a result other than ok and degraded is the code of the error.",
-		}, []string{"service", "version", "result"}),
+			Name: telemetry.ServiceCalls, Help: "Calls to a service by version and result; a result other than ok and degraded is the code of the error.",
+		}, []string{telemetry.LabelService, telemetry.LabelVersion, telemetry.LabelResult}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "raven_service_call_seconds", Help: "Time from sending a call until its whole answer was read, or until it failed.",
+			Name: telemetry.ServiceSeconds, Help: "Time from sending a call until its whole answer was read, or until it failed.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"service", "version"}),
+		}, []string{telemetry.LabelService, telemetry.LabelVersion}),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "raven_route_decisions_total", Help: "Decisions of a route by version and reason.",
-		}, []string{"service", "version", "why"}),
+			Name: telemetry.RouteDecisions, Help: "Decisions of a route by version and reason.",
+		}, []string{telemetry.LabelService, telemetry.LabelVersion, telemetry.LabelWhy}),
 		mirrors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "raven_mirror_total", Help: "Shadow calls by result: equal, different, failed, dropped.",
-		}, []string{"service", "result"}),
+			Name: telemetry.Mirrored, Help: "Shadow calls by result: equal, different, failed, dropped.",
+		}, []string{telemetry.LabelService, telemetry.LabelResult}),
 	}
 }
 
@@ -110,11 +112,11 @@ type liveCollector struct {
 }
 
 func newLiveCollector(r *Router) *liveCollector {
-	labels := []string{"service", "version"}
+	labels := []string{telemetry.LabelService, telemetry.LabelVersion}
 	return &liveCollector{
 		router:   r,
-		inFlight: prometheus.NewDesc("raven_service_in_flight", "Calls in flight.", labels, nil),
-		breaker:  prometheus.NewDesc("raven_breaker_state", "State of a version's breaker: 0 closed or off, 1 half-open, 2 open.", labels, nil),
+		inFlight: prometheus.NewDesc(telemetry.ServiceFlight, "Calls in flight.", labels, nil),
+		breaker:  prometheus.NewDesc(telemetry.BreakerState, "State of a version's breaker: 0 closed or off, 1 half-open, 2 open.", labels, nil),
 	}
 }
 

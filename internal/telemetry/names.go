@@ -3,30 +3,32 @@ package telemetry
 // The names of all numbers, in one place so that dashboards and alerts can rely on them. Units come last; counters
 // end in _total.
 const (
-	RecordsIn      = "raven_records_in_total"          // topology
-	RecordsOut     = "raven_records_out_total"         // topology
-	DeadLetters    = "raven_dead_letters_total"        // topology
-	RecordsLost    = "raven_records_lost_total"        // topology
-	WorkerRestarts = "raven_worker_restarts_total"     // topology
-	CommitSeconds  = "raven_commit_seconds"            // topology, quantile
-	InFlight       = "raven_records_in_flight"         // topology
-	Lag            = "raven_lag_records"               // topology
-	Parked         = "raven_parked_records"            // topology
-	OldestAge      = "raven_oldest_record_age_seconds" // topology
-	TopologyUp     = "raven_topology_running"          // topology
-	BoltRecords    = "raven_bolt_records_total"        // topology, bolt
-	BoltErrors     = "raven_bolt_errors_total"         // topology, bolt
-	BoltRetries    = "raven_bolt_retries_total"        // topology, bolt
-	BoltSeconds    = "raven_bolt_seconds"              // topology, bolt
-	SinkRecords    = "raven_sink_records_total"        // topology, sink
-	SinkLag        = "raven_sink_lag_records"          // topology, sink
-	SpoutRecords   = "raven_spout_records_total"       // topology, spout
-	ServiceCalls   = "raven_service_calls_total"       // service, version
-	ServiceErrors  = "raven_service_errors_total"      // service, version
-	ServiceFlight  = "raven_service_calls_in_flight"   // service
-	ServiceSeconds = "raven_service_seconds"           // service, version, quantile
-	ProcessUp      = "raven_service_process_up"        // service, version
-	ProcessStarts  = "raven_service_process_starts_total"
+	RecordsIn       = "raven_records_in_total"               // topology
+	RecordsOut      = "raven_records_out_total"              // topology
+	DeadLetters     = "raven_dead_letters_total"             // topology
+	RecordsLost     = "raven_records_lost_total"             // topology
+	WorkerRestarts  = "raven_worker_restarts_total"          // topology
+	CommitSeconds   = "raven_commit_seconds"                 // topology, quantile
+	InFlight        = "raven_records_in_flight"              // topology
+	Lag             = "raven_lag_records"                    // topology
+	Parked          = "raven_parked_records"                 // topology
+	OldestAge       = "raven_oldest_record_age_seconds"      // topology
+	TopologyUp      = "raven_topology_running"               // topology
+	BoltRecords     = "raven_bolt_records_total"             // topology, bolt
+	BoltErrors      = "raven_bolt_errors_total"              // topology, bolt
+	BoltRetries     = "raven_bolt_retries_total"             // topology, bolt
+	BoltSeconds     = "raven_bolt_seconds"                   // topology, bolt
+	SinkRecords     = "raven_sink_records_total"             // topology, sink
+	SinkLag         = "raven_sink_lag_records"               // topology, sink
+	SpoutRecords    = "raven_spout_records_total"            // topology, spout
+	ServiceCalls    = "raven_service_calls_total"            // service, version, result
+	ServiceSeconds  = "raven_service_call_seconds"           // service, version
+	ServiceFlight   = "raven_service_in_flight"              // service, version
+	BreakerState    = "raven_breaker_state"                  // service, version
+	RouteDecisions  = "raven_route_decisions_total"          // service, version, why
+	Mirrored        = "raven_mirror_total"                   // service, result
+	ProcessUp       = "raven_service_process_up"             // service, version
+	ProcessRestarts = "raven_service_process_restarts_total" // service, version
 )
 
 // The label names.
@@ -37,15 +39,7 @@ const (
 	LabelSpout    = "spout"
 	LabelService  = "service"
 	LabelVersion  = "version"
+	LabelResult   = "result"
+	LabelWhy      = "why"
 	LabelQuantile = "quantile"
-)
-
-// The keys of log lines, constant and few.
-const (
-	KeyTopology = "topology"
-	KeyService  = "service"
-	KeyVersion  = "version"
-	KeyTopic    = "topic"
-	KeyError    = "err"
-	KeyAddress  = "address"
 )

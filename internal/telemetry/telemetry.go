@@ -1,5 +1,4 @@
-// Package telemetry makes the process's log and its metrics page, and is the one place that names metrics and log
-// keys.
+// Package telemetry makes the process's log and its metrics page, and is the one place that names metrics.
 //
 // Everything here is made once at the start and handed on; there is no global logger and no default registry. Loggers
 // and registries may be used from any goroutine.
