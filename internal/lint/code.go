@@ -181,6 +181,23 @@ func globalLogger(t *Tree) []Finding {
 	return found.sorted()
 }
 
+var metricName = regexp.MustCompile("^[\"`]raven_[a-z0-9_]+_(total|seconds|records|bytes|flight|running|state|up)[\"`]$")
+
+func metricNames(t *Tree) []Finding {
+	var found collect
+	for _, f := range t.code() {
+		if f.dir == "internal/telemetry" {
+			continue
+		}
+		for text, pos := range t.literals(f) {
+			if metricName.MatchString(text) {
+				found.at(pos, "the name of a metric: %s", text)
+			}
+		}
+	}
+	return found.sorted()
+}
+
 func exits(t *Tree) []Finding {
 	var found collect
 	for _, f := range t.code() {

@@ -48,6 +48,7 @@ func Rules() []Rule {
 		{"drawers", "a drawer has no subject, so everything ends up in it; name the thing after its job", drawers},
 		{"init", "work at import time cannot be ordered, tested or left out; use an explicit list", initFunctions},
 		{"global-logger", "a logger is passed in, so that a test and a second instance have their own", globalLogger},
+		{"metric-names", "dashboards and alerts rely on names; all of them are in internal/telemetry", metricNames},
 		{"exit", "only a main function may end the process; return an error", exits},
 		{"nolint", "a silenced linter needs its name and a reason: //nolint:name // reason", nolints},
 		{"todo", "a TODO without an issue is forgotten: TODO(#12)", todos},
