@@ -51,7 +51,7 @@ func messageLines(p paint, r *kgo.Record) []string {
 	}
 	eachField(r.Value, func(name string, v gjson.Result) {
 		if !v.IsObject() && !v.IsArray() {
-			words = append(words, p.dim(readable([]byte(name))+" ")+readable([]byte(v.String())))
+			words = append(words, p.dim(readable([]byte(name))+" ")+shown(v))
 		}
 	})
 	return []string{strings.Join(words, "  ")}
@@ -79,7 +79,7 @@ func nested(p paint, path string, v gjson.Result) (lines []string) {
 		case v.IsArray():
 			words = append(words, readable([]byte(inner.Raw)))
 		default:
-			words = append(words, p.dim(readable([]byte(key.String()))+" ")+readable([]byte(inner.String())))
+			words = append(words, p.dim(readable([]byte(key.String()))+" ")+shown(inner))
 		}
 		return len(lines) < nestedLinesMax
 	})
@@ -87,6 +87,14 @@ func nested(p paint, path string, v gjson.Result) (lines []string) {
 		lines = append([]string{p.green(readable([]byte(path))) + "  " + strings.Join(words, "  ")}, lines...)
 	}
 	return lines
+}
+
+// shown is a plain value: text without quotes, a number as it is written.
+func shown(v gjson.Result) string {
+	if v.Type == gjson.String {
+		return readable([]byte(v.Str))
+	}
+	return readable([]byte(v.Raw))
 }
 
 func eachField(value []byte, visit func(name string, v gjson.Result)) {
