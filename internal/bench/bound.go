@@ -8,14 +8,14 @@ import (
 )
 
 // zipf draws ranks 0..n-1, rank k with probability proportional to (k+1)^-s, by the inverse of the cumulative
-// distribution: exact for any s, and the same for a seed.
+// distribution: exact for any s.
 type zipf struct {
 	chance     *rand.Rand
 	cumulative []float64
 }
 
-func newZipf(seed uint64, s float64, n int) *zipf {
-	z := &zipf{chance: rand.New(rand.NewPCG(seed, uint64(n))), cumulative: make([]float64, n)}
+func newZipf(chance *rand.Rand, s float64, n int) *zipf {
+	z := &zipf{chance: chance, cumulative: make([]float64, n)}
 	sum := 0.0
 	for k := range n {
 		sum += math.Pow(float64(k+1), -s)

@@ -76,13 +76,13 @@ func Calls(ctx context.Context, o Options) (*CallRates, error) {
 		Benchmark: "calls", Aim: 0.7, Zipf: zipfExponent, Keys: callKeys, InFlight: callInFlight,
 		CallMS: millis(callTime), Machine: o.machine(),
 	}
-	z := newZipf(1, zipfExponent, callKeys)
+	chance := rand.New(rand.NewPCG(1, 1)) // the same input in every run
+	z := newZipf(chance, zipfExponent, callKeys)
 	skewed, err := calls(ctx, o, "zipf", func() int { return z.draw() })
 	if err != nil {
 		return nil, err
 	}
 	r.KeyRates = *skewed
-	chance := rand.New(rand.NewPCG(1, 1))
 	even := o
 	even.Records = o.Records * 10 // there is no hot key to wait for
 	if r.Uniform, err = calls(ctx, even, "uniform", func() int { return chance.IntN(callKeys) }); err != nil {
