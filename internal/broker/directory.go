@@ -109,8 +109,7 @@ func commandLine() string {
 }
 
 func directoryError(path string, err error) error {
-	var cause *fs.PathError
-	if errors.As(err, &cause) {
+	if cause, ok := errors.AsType[*fs.PathError](err); ok {
 		err = cause.Err
 	}
 	return fmt.Errorf("open data directory %q: %w", path, err)

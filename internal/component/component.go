@@ -223,8 +223,7 @@ func Outage(err error) error { return classed{err, Down} }
 
 // ClassOf says what an error means for its record. The outermost mark counts.
 func ClassOf(err error) Class {
-	var c classed
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[classed](err); ok {
 		return c.class
 	}
 	return Transient

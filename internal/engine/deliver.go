@@ -65,7 +65,7 @@ func (d *delivery) session(ctx context.Context, drain <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	defer sink.Close()
+	defer func() { _ = sink.Close() }() // what it did not deliver is delivered again
 	d.mu.Lock()
 	d.next = make(map[component.Partition]int64)
 	d.mu.Unlock()

@@ -104,7 +104,7 @@ func (f *feed) once(ctx context.Context) error {
 	if err != nil {
 		return component.Permanent(err)
 	}
-	defer spout.Close()
+	defer func() { _ = spout.Close() }() // it was only read from
 	if err := spout.Open(ctx, position); err != nil {
 		return err
 	}
@@ -121,8 +121,30 @@ type read struct {
 // and a slow one does not wait.
 func (f *feed) pump(ctx context.Context, spout component.Spout, w *kafka.FeedWriter) error {
 	ctx, cancel := context.WithCancel(ctx)
-	reads := make(chan read)
-	stopped := make(chan struct{})
+	reads, stopped := readAhead(ctx, spout)
+	defer func() { cancel(); <-stopped }()
+	g := gathering{feed: f, w: w}
+	for {
+		select {
+		case r := <-reads:
+			if err := g.take(ctx, r); err != nil {
+				return err
+			}
+		case <-g.due:
+			if err := g.commit(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
+			defer cancel()
+			return g.commit(last)
+		}
+	}
+}
+
+// readAhead reads the spout until an error or the end of ctx; stopped is closed when it does so no longer.
+func readAhead(ctx context.Context, spout component.Spout) (reads chan read, stopped chan struct{}) {
+	reads, stopped = make(chan read), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		for {
@@ -137,51 +159,47 @@ func (f *feed) pump(ctx context.Context, spout component.Spout, w *kafka.FeedWri
 			}
 		}
 	}()
-	defer func() { cancel(); <-stopped }()
-	var due <-chan time.Time
-	var position []byte
-	pending := 0
-	commit := func(ctx context.Context) error {
-		if pending == 0 {
-			return nil
-		}
-		if err := w.Commit(ctx, position); err != nil {
+	return reads, stopped
+}
+
+// gathering is the batches since the last commit.
+type gathering struct {
+	feed     *feed
+	w        *kafka.FeedWriter
+	pending  int
+	position []byte           // after the last of them
+	due      <-chan time.Time // when they are committed; nil if there are none
+}
+
+// take writes a batch into the open transaction, and commits if that is large or the last.
+func (g *gathering) take(ctx context.Context, r read) error {
+	for _, rec := range r.batch.Records {
+		g.w.Produce(ctx, feedRecord(g.feed.plan.Topic, rec))
+	}
+	if n := len(r.batch.Records); n > 0 || r.batch.Position != nil {
+		g.position, g.pending = r.batch.Position, g.pending+n
+	}
+	if r.err != nil || g.pending >= 4*feedBatch {
+		if err := g.commit(ctx); err != nil {
 			return err
 		}
-		f.records.Add(int64(pending))
-		pending, due = 0, nil
+	}
+	if g.due == nil && g.pending > 0 {
+		g.due = time.After(g.feed.engine.plan.Commit / 2)
+	}
+	return r.err
+}
+
+func (g *gathering) commit(ctx context.Context) error {
+	if g.pending == 0 {
 		return nil
 	}
-	for {
-		select {
-		case r := <-reads:
-			for _, rec := range r.batch.Records {
-				w.Produce(ctx, feedRecord(f.plan.Topic, rec))
-			}
-			if n := len(r.batch.Records); n > 0 || r.batch.Position != nil {
-				position, pending = r.batch.Position, pending+n
-			}
-			if r.err != nil || pending >= 4*feedBatch {
-				if err := commit(ctx); err != nil {
-					return err
-				}
-			}
-			if r.err != nil {
-				return r.err
-			}
-			if due == nil && pending > 0 {
-				due = time.After(f.engine.plan.Commit / 2)
-			}
-		case <-due:
-			if err := commit(ctx); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
-			defer cancel()
-			return commit(last)
-		}
+	if err := g.w.Commit(ctx, g.position); err != nil {
+		return err
 	}
+	g.feed.records.Add(int64(g.pending))
+	g.pending, g.due = 0, nil
+	return nil
 }
 
 const (

@@ -206,7 +206,7 @@ func (s *session) close(cancel context.CancelFunc) {
 	cancel()
 	s.endPollQuietly()
 	if s.committing != nil {
-		<-s.committing // whatever it says: the successor believes the broker only
+		<-s.committing //nolint:errcheck // whatever it says: the successor believes the broker only
 	}
 	s.w.lanes.Wait()
 	abort, done := context.WithTimeout(context.Background(), 2*time.Second)

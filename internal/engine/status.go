@@ -89,7 +89,7 @@ func (e *Engine) Status() Status {
 	st := Status{
 		Topology: e.plan.Name, Delivery: string(e.plan.Delivery), State: e.state.Load().(string),
 		In: e.counters.in.Load(), Out: e.counters.out.Load(), Dead: e.counters.dead.Load(), Lost: e.counters.lost.Load(),
-		InPerSecond: e.rate.perSecond(now), Restarts: e.restarts.Load(),
+		InPerSecond: e.rate.perSecond(), Restarts: e.restarts.Load(),
 		CommitP50: millisOf(e.commitLatency.quantile(0.5)), CommitP99: millisOf(e.commitLatency.quantile(0.99)),
 	}
 	var oldest *oldestEntry
@@ -179,7 +179,7 @@ func (r *rate) note(at time.Time, count int64) {
 	}
 }
 
-func (r *rate) perSecond(now time.Time) float64 {
+func (r *rate) perSecond() float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.notes) < 2 {

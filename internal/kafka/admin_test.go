@@ -96,8 +96,7 @@ func TestEnsureTopicsReportsAllProblemsAndMakesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := a.EnsureTopics(ctx, []kafka.TopicWish{{Name: "new", Partitions: 1}, {Name: "x", Partitions: 8}, {Name: "y", Partitions: 2}})
-	var partitions *kafka.PartitionsError
-	if !errors.As(err, &partitions) {
+	if _, ok := errors.AsType[*kafka.PartitionsError](err); !ok {
 		t.Fatalf("got %v", err)
 	}
 	want := "ensure topic \"x\": it has 4 partitions, not 8\nensure topic \"y\": it has 4 partitions, not 2"

@@ -85,7 +85,7 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 // reason shortens an error of the network to what a person needs: which address is said elsewhere.
 func reason(err error) error {
 	for e := err; e != nil; e = unwrap(e) {
-		if op, ok := e.(*net.OpError); ok && op.Err != nil {
+		if op, ok := e.(*net.OpError); ok && op.Err != nil { //nolint:errorlint // the loop does the unwrapping
 			return op.Err
 		}
 	}

@@ -37,8 +37,7 @@ func (p *patience) judge(ctx context.Context, err error) error {
 		p.since, p.warned = time.Time{}, time.Time{}
 		return ctx.Err()
 	}
-	var own *visitError
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*visitError](err); ok {
 		return own.error
 	}
 	if ctx.Err() != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -212,9 +213,7 @@ type heldBody struct {
 func (p *proxied) writeHead(resp *http.Response) {
 	h := p.w.Header()
 	removeHopByHop(resp.Header)
-	for name, values := range resp.Header {
-		h[name] = values
-	}
+	maps.Copy(h, resp.Header)
 	if _, said := resp.Header["Content-Type"]; !said {
 		h["Content-Type"] = nil // or net/http would guess one
 	}

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -91,11 +92,8 @@ func (m *machine) becomeStopped(now time.Time) {
 
 // move is the one place where a state changes. A move that the diagram does not show is a mistake of ours.
 func (m *machine) move(now time.Time, to State, from ...State) {
-	for _, f := range from {
-		if m.state == f {
-			m.state, m.since = to, now
-			return
-		}
+	if !slices.Contains(from, m.state) {
+		panic(fmt.Sprintf("supervise: from %s to %s", m.state, to))
 	}
-	panic(fmt.Sprintf("supervise: from %s to %s", m.state, to))
+	m.state, m.since = to, now
 }

@@ -39,7 +39,7 @@ func (p *ports) give(port int) {
 }
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // taking a free port does not wait
 	if err != nil {
 		return 0, err
 	}

@@ -170,7 +170,7 @@ func (r *runner) stop(ctx context.Context, l *life) {
 
 // start starts the process on the thread that outlives all processes; see startThread.
 func (r *runner) start(port int, url string) (*life, error) {
-	cmd := exec.Command(r.command, r.arguments(port)...)
+	cmd := exec.Command(r.command, r.arguments(port)...) //nolint:noctx // a process is ended in steps, not by a context
 	cmd.Dir = r.process.Dir
 	cmd.Env = append(append(os.Environ(), r.env...), "PORT="+strconv.Itoa(port))
 	cmd.Stdout, cmd.Stderr = r.lines, r.lines
@@ -208,9 +208,9 @@ func (r *runner) awaitHealth(ctx context.Context, url string, l *life) error {
 	defer cancel()
 	transport := &http.Transport{DisableKeepAlives: true} // no proxy: it is this machine
 	defer transport.CloseIdleConnections()
-	last := errors.New("it was not asked")
 	for pause := 5 * time.Millisecond; ; pause = min(pause*2, 250*time.Millisecond) {
-		if last = askHealth(ctx, transport, url+"/"+strings.TrimPrefix(r.process.Health, "/")); last == nil {
+		last := askHealth(ctx, transport, url+"/"+strings.TrimPrefix(r.process.Health, "/"))
+		if last == nil {
 			return l.stillThere()
 		}
 		timer := time.NewTimer(pause)

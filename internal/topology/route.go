@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 
 	"ravenswood.dev/api"
@@ -91,7 +92,7 @@ func (c *routeChecker) path(at, path string) {
 		return
 	}
 	p := component.Problem{Path: at, Code: CodePathInvalid, Message: err.Error()}
-	if where, ok := err.(*document.PathError); ok {
+	if where, ok := errors.AsType[*document.PathError](err); ok {
 		p.Column = where.Column
 	}
 	c.problems = append(c.problems, p)

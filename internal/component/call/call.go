@@ -11,6 +11,7 @@ package call
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -117,7 +118,7 @@ func (k *checker) path(at, path string) {
 		return
 	}
 	p := component.Problem{Path: at, Code: "path-invalid", Message: err.Error()}
-	if where, ok := err.(*document.PathError); ok {
+	if where, ok := errors.AsType[*document.PathError](err); ok {
 		p.Column = where.Column
 	}
 	k.problems = append(k.problems, p)
