@@ -73,10 +73,9 @@ func (a *app) up(ctx context.Context, dir string, o upOptions) error {
 	ended := a.wait(ctx, n, o)
 	var sum *summary
 	if (o.span > 0 || o.done) && ended == nil {
-		sum, err = a.finish(n, o)
+		sum, err = a.finish(ctx, n, o)
 	}
-	fmt.Fprintln(a.Err, "stopping")
-	if err := errors.Join(ended, err, n.Stop(), n.Failed()); err != nil {
+	if err := errors.Join(err, a.stop(n, ended)); err != nil {
 		return err
 	}
 	if sum == nil {
@@ -163,18 +162,40 @@ func (a *app) isDone(ctx context.Context, n *node.Node, o upOptions) (bool, erro
 	return done, err
 }
 
-// finish drains and counts. It goes on after a signal: whoever asked for the numbers gets them.
-func (a *app) finish(n *node.Node, o upOptions) (*summary, error) {
+// stop stops the node. What ended it comes first; topologies that failed tell more than the part that ran them.
+func (a *app) stop(n *node.Node, ended error) error {
+	fmt.Fprintln(a.Err, "stopping")
+	err := n.Stop()
+	if failed := n.Failed(); failed != nil {
+		ended = failed
+	}
+	return errors.Join(ended, err)
+}
+
+// finish drains and counts. After a signal it does so, too: whoever asked for the numbers gets them. A signal during the
+// wait ends the wait.
+func (a *app) finish(ctx context.Context, n *node.Node, o upOptions) (*summary, error) {
 	const patience = 30 * time.Second
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
 	if o.done {
 		fmt.Fprintln(a.Err, "counting")
 	} else {
 		fmt.Fprintln(a.Err, "the spouts are stopped; waiting for everything to come out, then counting")
 	}
 	bound := max(time.Until(a.Started.Add(o.span)), 0) + patience
-	audits, err := n.Drain(context.Background(), bound)
+	audits, err := n.Drain(ctx, bound)
 	if err != nil {
 		return nil, err
 	}
-	return summarize(audits, n.Status(), time.Since(a.Started)), nil
+	sum := summarize(audits, n.Status(), time.Since(a.Started))
+	if sum.Lost > 0 {
+		sum.Unfinished, err = n.Outstanding(context.WithoutCancel(ctx))
+	}
+	if sum.Unfinished > 0 {
+		fmt.Fprintf(a.Err, "not everything came out in time: %s of the topics are still to be worked on\n"+
+			"what is counted as lost is still there: the next start goes on with it\n", plural(sum.Unfinished, "offset", "offsets"))
+	}
+	return sum, err
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -58,6 +57,5 @@ func (a *app) runUntilDone(ctx context.Context, options node.Options, what strin
 	case <-ctx.Done():
 	case ended = <-n.Ended():
 	}
-	fmt.Fprintln(a.Err, "stopping")
-	return errors.Join(ended, n.Stop(), n.Failed())
+	return a.stop(n, ended)
 }

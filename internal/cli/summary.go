@@ -17,6 +17,7 @@ type summary struct {
 	Lost            int64         `json:"lost"`
 	Duplicated      int64         `json:"duplicated"`
 	Dead            int64         `json:"dead"`
+	Unfinished      int64         `json:"unfinished"`        // if events are lost: offsets of the topics that are still to be worked on
 	FirstEnrichedMS *int64        `json:"first_enriched_ms"` // from the start of the process to the first result
 	Seconds         float64       `json:"seconds"`
 	Audits          []node.Audit  `json:"audits"`

@@ -38,6 +38,7 @@ type running struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when Run has returned
 	err    error         // set before done is closed
+	told   bool          // Ended gave the error away; set before done is closed
 }
 
 // New makes an empty group.
@@ -66,13 +67,14 @@ func (g *Group) Start(ctx context.Context, p Part) error {
 }
 
 func (g *Group) run(ctx context.Context, r *running, ready func()) {
+	defer close(r.done)
 	r.err = r.Run(ctx, ready)
-	close(r.done)
 	if ctx.Err() != nil {
 		return // it was told to
 	}
 	select {
 	case g.ended <- fmt.Errorf("run %s: %w", r.Name, endedEarly(r.err)):
+		r.told = true
 	default: // another part was first; its end is the cause
 	}
 }
@@ -86,7 +88,8 @@ func (g *Group) add(r *running) {
 // Ended gives the error of the first part that ended without being told to.
 func (g *Group) Ended() <-chan error { return g.ended }
 
-// Stop ends all parts in reverse order of their start and returns what went wrong. It may be called twice.
+// Stop ends all parts in reverse order of their start and returns what went wrong, but for what Ended told already. It
+// may be called twice.
 func (g *Group) Stop() error {
 	g.mu.Lock()
 	all := g.running
@@ -109,7 +112,7 @@ func (g *Group) stop(r *running) error {
 	defer timer.Stop()
 	select {
 	case <-r.done:
-		if r.err != nil && !errors.Is(r.err, context.Canceled) {
+		if r.err != nil && !r.told && !errors.Is(r.err, context.Canceled) {
 			return fmt.Errorf("stop %s: %w", r.Name, r.err)
 		}
 		return nil

@@ -96,6 +96,9 @@ func TestEndedTellsWhichPartEndedByItself(t *testing.T) {
 	if err := <-g.Ended(); err.Error() != "run engine: fenced" {
 		t.Errorf("got %v", err)
 	}
+	if err := g.Stop(); err != nil {
+		t.Errorf("stop told it again: %v", err)
+	}
 }
 
 func TestStopLeavesAPartBehindAfterItsBoundAndStopsTheRest(t *testing.T) {

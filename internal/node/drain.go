@@ -8,12 +8,13 @@ import (
 	"ravenswood.dev/internal/kafka"
 )
 
-// Drain keeps the outside spouts from bringing more and waits until what is in has come out of every topology, or the
-// bound is over. It returns the audit of that moment.
+// Drain keeps the outside spouts from bringing more and waits until what is in has come out of every topology, the
+// bound is over, or ctx is done. It returns the audit of that moment in any case.
 func (n *Node) Drain(ctx context.Context, bound time.Duration) ([]Audit, error) {
 	n.closeGate()
 	deadline, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	for {
 		n.awaitQuiet(deadline)
 		audits, err := n.Audit(ctx)
@@ -32,7 +33,7 @@ func (n *Node) out(ctx context.Context, audits []Audit) (bool, error) {
 	if len(audits) > 0 {
 		return !slices.ContainsFunc(audits, func(a Audit) bool { return a.Lost > 0 }), nil
 	}
-	left, err := n.outstanding(ctx)
+	left, err := n.Outstanding(ctx)
 	return left == 0, err
 }
 
@@ -81,15 +82,15 @@ func (n *Node) Done(ctx context.Context) (bool, error) {
 	if feeds == 0 || !n.quiet() {
 		return false, nil
 	}
-	left, err := n.outstanding(ctx)
+	left, err := n.Outstanding(ctx)
 	return left == 0, err
 }
 
-// outstanding asks the cluster how many offsets the topologies and their deliveries still have before them.
+// Outstanding asks the cluster how many offsets the topologies and their deliveries still have before them.
 //
 // What is committed is read before what there is. If the two are equal everywhere, nobody had anything to do in
 // between, so nobody wrote anything that another would have to read: one look is enough, however long the chain is.
-func (n *Node) outstanding(ctx context.Context) (int64, error) {
+func (n *Node) Outstanding(ctx context.Context) (int64, error) {
 	admin, err := kafka.NewAdmin(n.kafka)
 	if err != nil {
 		return 0, err
