@@ -81,7 +81,9 @@ func TestWhatAServiceMayDoWrong(t *testing.T) {
 				}
 			}
 		}, 10, "larger"},
-		{"redirects", func(_ int64, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, 10, "redirect"},
+		{"redirects", func(_ int64, w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		}, 10, "redirect"},
 		{"is slow at first", func(n int64, w http.ResponseWriter, r *http.Request) {
 			if n <= 5 {
 				<-r.Context().Done()
