@@ -17,6 +17,7 @@ type upOptions struct {
 	output
 	span   time.Duration
 	done   bool
+	id     string
 	listen string
 	proxy  string
 }
@@ -42,12 +43,16 @@ Exit code 1 if an event was lost or duplicated, or a topology failed.`,
 			if err := o.check(cmd); err != nil {
 				return err
 			}
+			if o.id == "" {
+				return usage(cmd, "run up: --id must not be empty")
+			}
 			return a.up(cmd.Context(), args[0], o)
 		},
 	}
 	o.bind(cmd)
 	cmd.Flags().DurationVar(&o.span, "for", 0, "stop by itself after so long, counted from the start of the process")
 	cmd.Flags().BoolVar(&o.done, "until-done", false, "stop by itself when every outside spout has ended and everything has come out")
+	cmd.Flags().StringVar(&o.id, "id", "up", "name of this process among those that run the same topologies on one cluster")
 	cmd.Flags().StringVar(&o.listen, "listen", node.DefaultBroker, "address of the embedded broker; port 0 takes a free one")
 	cmd.Flags().StringVar(&o.proxy, "proxy", "", "also serve the routes as an HTTP proxy on this address")
 	return cmd
@@ -62,7 +67,7 @@ func (a *app) nodeOptions(dir, id string) node.Options {
 }
 
 func (a *app) up(ctx context.Context, dir string, o upOptions) error {
-	options := a.nodeOptions(dir, "up")
+	options := a.nodeOptions(dir, o.id)
 	options.Listen, options.Proxy = o.listen, o.proxy
 	options.Topologies, options.Supervise, options.Whereabout = true, true, true
 	n, err := a.start(ctx, options)
