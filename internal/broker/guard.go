@@ -20,7 +20,8 @@ const headBytes = 8
 
 // guard keeps requests away from the broker that it would take badly: an unknown API key ends the whole process, and
 // the length in front of a request is the size of the memory set aside for it, so that an HTTP request on this port
-// would take 1.3 GB. Such a connection is closed. Metadata requests are shown to first before they go on.
+// would take 1.3 GB. Such a connection is closed. Metadata requests are shown to first before they go on, fetch requests
+// are rewritten as spread says.
 func guard(ln net.Listener, first func(frame []byte)) net.Listener { return guardedListener{ln, first} }
 
 type guardedListener struct {
@@ -80,20 +81,43 @@ func (c *guardedConn) begin() error {
 	}
 	c.pending = c.head[:]
 	c.rest = int(size) - (headBytes - 4)
-	if kmsg.Key(key) == kmsg.Metadata && size <= metadataBytesMax {
+	switch {
+	case kmsg.Key(key) == kmsg.Metadata && size <= metadataBytesMax:
 		return c.show()
+	case kmsg.Key(key) == kmsg.Fetch && size <= fetchBytesMax:
+		return c.rewrite()
 	}
 	return nil
 }
 
 // show reads the whole frame and shows it before it goes on.
 func (c *guardedConn) show() error {
+	frame, err := c.whole()
+	if err != nil {
+		return err
+	}
+	c.pending = frame
+	c.first(frame[4:])
+	return nil
+}
+
+// rewrite reads a whole fetch request and passes on what the cluster answers right.
+func (c *guardedConn) rewrite() error {
+	frame, err := c.whole()
+	if err != nil {
+		return err
+	}
+	c.pending = spread(frame)
+	return nil
+}
+
+// whole reads the rest of the frame that has begun.
+func (c *guardedConn) whole() ([]byte, error) {
 	frame := make([]byte, headBytes+c.rest)
 	copy(frame, c.head[:])
 	if _, err := io.ReadFull(c.Conn, frame[headBytes:]); err != nil {
-		return err
+		return nil, err
 	}
-	c.pending, c.rest = frame, 0
-	c.first(frame[4:])
-	return nil
+	c.rest = 0
+	return frame, nil
 }
