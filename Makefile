@@ -25,6 +25,9 @@ run: ## start the example: a generator, three services, a topology, results in a
 
 test: ## run the tests; what needs kcat, Postgres or real data says so and is left out where they are missing
 	$(GO) test -timeout $(TIMEOUT) $(PKG)
+	@command -v kcat >/dev/null || echo 'left out: the tests with kcat, a foreign Kafka client (Debian: kcat)'
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo 'left out: the tests with Postgres (Debian: postgresql)'
+	@test -n "$$RAVEN_DATA" || echo 'left out: the tests on real event files (set RAVEN_DATA to their folder)'
 
 race: ## run the tests of the concurrent rooms under the race detector
 	$(GO) test -race -short -timeout $(TIMEOUT) $(RACE)
