@@ -155,7 +155,7 @@ func (h *handler) write(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(v); err != nil {
-		h.log.Debug("an answer was cut off", "cause", err)
+		h.log.Debug("an answer was cut off", "err", err)
 	}
 }
 

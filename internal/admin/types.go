@@ -36,7 +36,8 @@ type Status struct {
 // TopologyStatus is a topology's numbers, and why it stopped if it did.
 type TopologyStatus struct {
 	engine.Status
-	Error string `json:"error,omitempty"`
+	DeadWaiting int    `json:"deadWaiting"` // dead letters that were neither replayed nor dropped, of all processes and times
+	Error       string `json:"error,omitempty"`
 }
 
 // NodeStatus is the process.

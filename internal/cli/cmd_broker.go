@@ -51,7 +51,7 @@ func (a *app) broker(ctx context.Context, listen string, out output) error {
 		fmt.Fprintln(a.Err, "stopping")
 	}
 	if err := node.RemoveWhereabouts(a.global.data); err != nil {
-		a.log.Warn("left the whereabouts behind", "cause", err)
+		a.log.Warn("left the whereabouts behind", "err", err)
 	}
 	return b.Close()
 }

@@ -112,7 +112,7 @@ func topologyTable(topologies []admin.TopologyStatus) [][]string {
 	rows := [][]string{{"\nTOPOLOGY", "STATE", "IN", "OUT", "RATE", "LAG", "IN FLIGHT", "PARKED", "DEAD"}}
 	for _, t := range topologies {
 		rows = append(rows, []string{t.Topology, t.State, count(t.In), count(t.Out), fmt.Sprintf("%.0f/s", t.InPerSecond),
-			count(t.Lag), count(t.InFlight), count(t.Parked), count(t.Dead)})
+			count(t.Lag), count(t.InFlight), count(t.Parked), count(int64(t.DeadWaiting))})
 		for _, f := range t.Feeds {
 			rows = append(rows, []string{"  spout " + f.Spout, feedState(f), count(f.Records), "", "", "", "", "", ""})
 		}
@@ -169,8 +169,8 @@ func writeTrouble(w io.Writer, p paint, t admin.TopologyStatus) {
 			say("sink %s waits: %s", d.Sink, clip(readable([]byte(d.Error)), 160))
 		}
 	}
-	if t.Dead > 0 {
-		say("%s since the start: `raven dead-letters list %s`", plural(t.Dead, "dead letter", "dead letters"), t.Topology)
+	if t.DeadWaiting > 0 {
+		say("%s: `raven dead-letters list %s`", plural(int64(t.DeadWaiting), "dead letter waits", "dead letters wait"), t.Topology)
 	}
 }
 

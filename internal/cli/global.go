@@ -24,7 +24,7 @@ func (g *globals) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&g.data, "data", ".raven", "folder of the embedded broker's log and of what a node keeps")
 	flags.StringSliceVar(&g.brokers, "brokers", envList("RAVEN_BROKERS"), "use this Kafka cluster instead of the embedded broker: host:port,... (or RAVEN_BROKERS)")
 	flags.StringVar(&g.admin, "admin", "", "address of the node's admin API (default "+node.DefaultAdmin+")")
-	flags.StringVar(&g.logLevel, "log-level", "warn", "least level that is logged: debug, info, warn, error")
+	flags.StringVar(&g.logLevel, "log-level", "info", "least level that is logged: debug, info, warn, error")
 	flags.StringVar(&g.logFormat, "log-format", "text", "form of the log on stderr: text, json")
 }
 

@@ -2,11 +2,12 @@ package cli
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 
-	"github.com/tidwall/gjson"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"ravenswood.dev/internal/document"
 	"ravenswood.dev/internal/record"
 )
 
@@ -49,63 +50,76 @@ func messageLines(p paint, r *kgo.Record) []string {
 	if r.Key != nil {
 		words = append(words, p.dim("key ")+readable(r.Key))
 	}
-	eachField(r.Value, func(name string, v gjson.Result) {
-		if !v.IsObject() && !v.IsArray() {
+	for name, v := range fieldsOf(r.Value) {
+		if !isNested(v) {
 			words = append(words, p.dim(readable([]byte(name))+" ")+shown(v))
 		}
-	})
+	}
 	return []string{strings.Join(words, "  ")}
 }
 
 // enrichmentLines is the record's nested fields, one line per innermost object.
 func enrichmentLines(p paint, value []byte) []string {
 	var lines []string
-	eachField(value, func(name string, v gjson.Result) {
-		if v.IsObject() || v.IsArray() {
+	for name, v := range fieldsOf(value) {
+		if isNested(v) {
 			lines = append(lines, nested(p, name, v)...)
 		}
-	})
+	}
 	return lines
 }
 
 const nestedLinesMax = 20
 
-func nested(p paint, path string, v gjson.Result) (lines []string) {
+func nested(p paint, path string, v []byte) (lines []string) {
 	var words []string
-	v.ForEach(func(key, inner gjson.Result) bool {
-		switch {
-		case inner.IsObject():
-			lines = append(lines, nested(p, path+"."+key.String(), inner)...)
-		case v.IsArray():
-			words = append(words, readable([]byte(inner.Raw)))
-		default:
-			words = append(words, p.dim(readable([]byte(key.String()))+" ")+shown(inner))
+	if document.KindOf(v) == document.KindList {
+		for inner := range document.Elements(v) {
+			words = append(words, readable(inner))
 		}
-		return len(lines) < nestedLinesMax
-	})
+	}
+	for name, inner := range fieldsOf(v) {
+		switch {
+		case len(lines) >= nestedLinesMax:
+		case document.KindOf(inner) == document.KindObject:
+			lines = append(lines, nested(p, path+"."+name, inner)...)
+		default:
+			words = append(words, p.dim(readable([]byte(name))+" ")+shown(inner))
+		}
+	}
 	if len(words) > 0 {
 		lines = append([]string{p.green(readable([]byte(path))) + "  " + strings.Join(words, "  ")}, lines...)
 	}
 	return lines
 }
 
-// shown is a plain value: text without quotes, a number as it is written.
-func shown(v gjson.Result) string {
-	if v.Type == gjson.String {
-		return readable([]byte(v.Str))
-	}
-	return readable([]byte(v.Raw))
+func isNested(v []byte) bool {
+	k := document.KindOf(v)
+	return k == document.KindObject || k == document.KindList
 }
 
-func eachField(value []byte, visit func(name string, v gjson.Result)) {
-	doc := gjson.ParseBytes(value)
-	if !doc.IsObject() || !gjson.ValidBytes(value) {
-		return
+// shown is a plain value: text without quotes, a number as it is written.
+func shown(v []byte) string {
+	if text, err := document.Text(v); err == nil {
+		return readable([]byte(text))
 	}
-	doc.ForEach(func(key, v gjson.Result) bool {
-		visit(key.String(), v)
-		return true
-	})
+	return readable(v)
+}
+
+// fieldsOf runs over the fields of a JSON object; anything else has none.
+func fieldsOf(value []byte) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		var o document.Object
+		if document.Valid(value) != nil || o.Read(value) != nil {
+			return
+		}
+		for name, v := range o.All() {
+			text, err := document.Text(name)
+			if err == nil && !yield(text, v) {
+				return
+			}
+		}
+	}
 }
 
 // serviceWords says which version of which service answered which bolt, from the headers the call bolts leave.

@@ -55,7 +55,7 @@ func (d *delivery) run(ctx context.Context, drain <-chan struct{}) {
 func (d *delivery) note(err error) {
 	text := err.Error()
 	if old := d.problem.Swap(&text); old == nil || *old != text {
-		d.log.Warn("delivery waits and tries again", "sink", d.plan.Name, "cause", err)
+		d.log.Warn("delivery waits and tries again", "sink", d.plan.Name, "err", err)
 	}
 }
 
@@ -87,7 +87,7 @@ func (d *delivery) session(ctx context.Context, drain <-chan struct{}) error {
 		return err
 	}
 	if err := tx.CloseAndLeave(ctx); err != nil {
-		d.log.Warn("the group waits for this delivery until its session times out", "sink", d.plan.Name, "cause", err)
+		d.log.Warn("the group waits for this delivery until its session times out", "sink", d.plan.Name, "err", err)
 	}
 	return nil
 }
@@ -237,7 +237,7 @@ func (d *delivery) reject(ctx context.Context, raw *kgo.Record, cause error) err
 			origin = o
 		}
 	}
-	d.log.Warn("record became a dead letter", "sink", d.plan.Name, "source", source.String(), "cause", cause)
+	d.log.Warn("record became a dead letter", "sink", d.plan.Name, "source", source.String(), "err", cause)
 	letter := deadletter.Record(d.engine.plan.DeadLetters, raw.Partition, raw.Key, raw.Value, raw.Headers, deadletter.Cause{
 		Topology: d.engine.plan.Name, Bolt: d.plan.Name, Input: deadletter.DeliveryInput(d.plan.Name), Class: "permanent", Err: cause.Error(), Attempts: 1,
 		First: now, Last: now, Origin: origin, Source: source, OriginalTime: raw.Timestamp,

@@ -199,7 +199,7 @@ func (e *Engine) drainDeliveries(live context.Context, drain chan struct{}, deli
 // fail stops the whole topology with its first fatal error.
 func (e *Engine) fail(err error) {
 	e.failed.Do(func() {
-		e.log.Error("topology stops", "cause", err)
+		e.log.Error("topology stops", "err", err)
 		e.cancel(err)
 	})
 }
@@ -268,7 +268,7 @@ func (e *Engine) disconnect() {
 func (e *Engine) closeWorkers() {
 	for _, w := range e.workers {
 		if err := w.graph.close(); err != nil {
-			e.log.Warn("close bolts", "cause", err)
+			e.log.Warn("close bolts", "err", err)
 		}
 	}
 }

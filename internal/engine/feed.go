@@ -82,7 +82,7 @@ func (f *feed) run(ctx context.Context) {
 		}
 		text := err.Error()
 		f.problem.Store(&text)
-		f.engine.log.Warn("spout is retried", "spout", f.plan.Name, "cause", err)
+		f.engine.log.Warn("spout is retried", "spout", f.plan.Name, "err", err)
 		sleep(ctx, backoff(f.engine.plan.Retry, attempt))
 	}
 }

@@ -153,7 +153,7 @@ func (s *session) deadLetter(e *entry) *kgo.Record {
 	if e.replayInput != "" {
 		cause.Input = e.replayInput
 	}
-	s.w.log.Warn("record became a dead letter", "bolt", e.err.bolt, "source", cause.Source.String(), "attempts", e.err.attempts, "cause", e.err.Error())
+	s.w.log.Warn("record became a dead letter", "bolt", e.err.bolt, "source", cause.Source.String(), "attempts", e.err.attempts, "err", e.err.Error())
 	return deadletter.Record(s.plan.DeadLetters, e.raw.Partition, e.raw.Key, e.raw.Value, e.raw.Headers, cause)
 }
 

@@ -215,7 +215,7 @@ func (s *session) close(cancel context.CancelFunc) {
 	if !s.leaving {
 		s.tx.Close()
 	} else if err := s.tx.CloseAndLeave(abort); err != nil {
-		s.w.log.Warn("the group waits for this worker until its session times out", "cause", err)
+		s.w.log.Warn("the group waits for this worker until its session times out", "err", err)
 	}
 	s.w.snapshot.Store(nil)
 }

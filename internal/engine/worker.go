@@ -65,14 +65,14 @@ func (w *worker) run(ctx context.Context) error {
 			return fmt.Errorf("run topology %q as %q: %w", w.plan.Name, w.id, err)
 		}
 		if ctx.Err() != nil {
-			w.log.Warn("stopped without a last commit; what it left is read again at the next start", "cause", err)
+			w.log.Warn("stopped without a last commit; what it left is read again at the next start", "err", err)
 			return nil
 		}
 		w.engine.restarts.Add(1)
 		if time.Since(began) > 10*time.Second {
 			pause = 100 * time.Millisecond
 		}
-		w.log.Warn("worker starts again from the last commit", "cause", err, "pause", pause)
+		w.log.Warn("worker starts again from the last commit", "err", err, "pause", pause)
 		sleep(ctx, pause)
 		pause = min(pause*2, 5*time.Second)
 	}

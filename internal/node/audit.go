@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tidwall/gjson"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/document"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/topology"
 )
@@ -191,15 +191,34 @@ func named(s SinkAudit, sink, kind string) SinkAudit {
 
 // countTopic counts the committed records of a topic by their identity.
 func countTopic(ctx context.Context, cfg kafka.Config, topic, idPath string, into tally) (noID int64, err error) {
+	path, err := document.ParsePath(idPath)
+	if err != nil {
+		return 0, err
+	}
 	err = kafka.ReadToEnd(ctx, cfg, topic, nil, func(r *kgo.Record) error {
-		if id := gjson.GetBytes(r.Value, idPath); id.Exists() {
-			into.add(id.String())
+		if id, ok := identity(r.Value, path); ok {
+			into.add(id)
 		} else {
 			noID++
 		}
 		return nil
 	})
 	return noID, err
+}
+
+// identity is the text of the field that tells events apart.
+func identity(value []byte, path document.Path) (id string, ok bool) {
+	if document.Valid(value) != nil {
+		return "", false
+	}
+	raw, ok := document.Get(value, path)
+	if !ok {
+		return "", false
+	}
+	if text, err := document.Text(raw); err == nil {
+		return text, true
+	}
+	return string(raw), true
 }
 
 // countSink asks the outside system itself, through an instance of the sink opened for this.

@@ -49,6 +49,7 @@ type Node struct {
 	stateOpen  chan struct{} // closed when state is there
 	topologies []*running
 	firsts     *firsts
+	letters    *letters
 	closeGate  context.CancelFunc // keeps outside spouts from bringing more
 	gate       context.Context
 	admin      string // address of the admin API; empty for none
@@ -70,7 +71,7 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		n.startCluster, n.startProcesses, n.prepare, n.startState, n.startTopologies, n.startProxy, n.startAdmin,
+		n.startCluster, n.startProcesses, n.prepare, n.startState, n.startTopologies, n.startLetters, n.startProxy, n.startAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err

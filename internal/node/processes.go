@@ -70,7 +70,7 @@ func (n *Node) publish(ctx context.Context, service, version string, urls []stri
 	}
 	err := n.state.publishEndpoint(ctx, service, version, urls)
 	if err != nil && ctx.Err() == nil {
-		n.options.Log.Warn("other processes are not told where a service version listens", "service", service, "version", version, "cause", err)
+		n.options.Log.Warn("other processes are not told where a service version listens", "service", service, "version", version, "err", err)
 	}
 }
 

@@ -103,7 +103,7 @@ func (s *state) apply(key string, value []byte) {
 		err = s.applyEndpoint(key, id, value)
 	}
 	if err != nil {
-		s.log.Warn("left out a change that another process made", "key", key, "cause", err)
+		s.log.Warn("left out a change that another process made", "key", key, "err", err)
 	}
 }
 
@@ -182,7 +182,7 @@ func (s *state) withdraw(ctx context.Context) {
 			continue
 		}
 		if err := s.table.Delete(ctx, key); err != nil {
-			s.log.Warn("left an endpoint behind", "key", key, "cause", err)
+			s.log.Warn("left an endpoint behind", "key", key, "err", err)
 		}
 	}
 }

@@ -20,7 +20,9 @@ var _ admin.Node = (*Node)(nil)
 func (n *Node) Status() admin.Status {
 	s := admin.Status{Node: n.nodeStatus(), Topologies: []admin.TopologyStatus{}, Services: []router.ServiceStatus{}, Processes: []admin.ProcessStatus{}}
 	for _, r := range n.topologies {
-		s.Topologies = append(s.Topologies, r.topologyStatus())
+		t := r.topologyStatus()
+		t.DeadWaiting = n.letters.of(r.plan.Name)
+		s.Topologies = append(s.Topologies, t)
 	}
 	s.Services = append(s.Services, n.router.Status()...)
 	s.Processes = append(s.Processes, n.processes()...)

@@ -54,7 +54,7 @@ func (r *runner) run(ctx context.Context) {
 func (r *runner) pause(ctx context.Context, cause string) bool {
 	var pause time.Duration
 	r.step(func(m *machine) { pause = m.becomeBackoff(time.Now(), cause, rand.Float64()) })
-	r.crew.opts.Log.Warn("service process ended, it starts again", "process", r.process.Name(), "cause", cause, "pause", pause.Round(time.Millisecond))
+	r.crew.opts.Log.Warn("service process ended, it starts again", "process", r.process.Name(), "err", cause, "pause", pause.Round(time.Millisecond))
 	return wait(ctx, pause)
 }
 

@@ -79,7 +79,7 @@ func open(c *Config, env component.Env) (component.Sink, error) {
 	case s.lasting(err):
 		return nil, errors.Join(component.Permanent(err), st.close())
 	default:
-		env.Log.Warn("database not reached yet, trying again at each delivery", "sink", env.Name, "error", err)
+		env.Log.Warn("database not reached yet, trying again at each delivery", "sink", env.Name, "err", err)
 		return s, nil
 	}
 }
