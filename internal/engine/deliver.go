@@ -169,8 +169,12 @@ func (d *delivery) deliver(ctx context.Context, sink component.Sink, fp kgo.Fetc
 	if !ours {
 		return nil
 	}
-	raws, records := d.convert(fp.Records)
-	next := fp.Records[len(fp.Records)-1].Offset + 1
+	fresh := undelivered(fp.Records, from)
+	if len(fresh) == 0 {
+		return nil
+	}
+	raws, records := d.convert(fresh)
+	next := fresh[len(fresh)-1].Offset + 1
 	for attempt := 1; ; attempt++ {
 		err := sink.Deliver(ctx, p, from, next, records)
 		var rejected *component.RejectedError
@@ -200,6 +204,16 @@ func (d *delivery) deliver(ctx context.Context, sink component.Sink, fp kgo.Fetc
 			}
 		}
 	}
+}
+
+// undelivered leaves out what lies below the position. That is read again when a partition is taken away and given back
+// while a batch of it is on its way to the sink: reading begins anew at the position of that moment, then the batch
+// moves the position on. The sink only compares positions, so it would take the records a second time.
+func undelivered(records []*kgo.Record, position int64) []*kgo.Record {
+	for len(records) > 0 && records[0].Offset < position {
+		records = records[1:]
+	}
+	return records
 }
 
 // convert makes records of what was read, without the markers between them.
