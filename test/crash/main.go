@@ -55,7 +55,7 @@ func parse(args []string) (options, error) {
 	f := flag.NewFlagSet("crash", flag.ContinueOnError)
 	f.IntVar(&o.kills, "kills", 50, "how often a worker is killed")
 	f.IntVar(&o.control, "control-kills", 10, "how often a worker is killed in the negative control; 0 leaves it out")
-	f.IntVar(&o.pauses, "pauses", 0, "how often a worker is stopped for longer than its session lasts, and then goes on")
+	f.IntVar(&o.pauses, "pauses", -1, "how often a worker is stopped for longer than its session lasts, and then goes on; -1 is once for every 25 kills")
 	f.StringVar(&o.delivery, "delivery", "", "exactly-once or at-least-once; empty does both, the second as negative control")
 	f.IntVar(&o.rate, "rate", 2000, "records a second that are sent")
 	f.IntVar(&o.keys, "keys", 500, "number of keys")
@@ -67,8 +67,14 @@ func parse(args []string) (options, error) {
 		err = fmt.Errorf("read --delivery %q: want exactly-once or at-least-once", o.delivery)
 		fmt.Fprintln(os.Stderr, "error:", err)
 	}
+	if o.pauses < 0 {
+		o.pauses = o.kills / killsPerPause
+	}
 	return o, err
 }
+
+// killsPerPause is how rare pauses are unless asked for: each takes longer than ten kills.
+const killsPerPause = 25
 
 const (
 	exactlyOnce = "exactly-once"
