@@ -8,7 +8,7 @@ PKG      ?= ./...
 
 # The rooms where goroutines meet, and an example for all of them together. The rest has no concurrency of its own and
 # takes the race detector long.
-RACE     ?= ./internal/admin ./internal/broker ./internal/component/... ./internal/deadletter ./internal/engine ./internal/kafka \
+RACE     ?= ./internal/admin ./internal/broker ./internal/component/... ./internal/deadletter ./internal/engine ./internal/expr ./internal/kafka \
             ./internal/lifecycle ./internal/node ./internal/router ./internal/supervise ./internal/telemetry ./examples/enrich
 
 # Linters are run from the module proxy at one version, so that nothing has to be installed.
@@ -21,7 +21,8 @@ help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## start the example: a generator, three services, a topology, results in a topic and in SQLite
-	$(GO) run ./cmd/raven up examples/enrich
+	$(GO) build -o bin/raven ./cmd/raven
+	@bin/raven up examples/enrich # not `go run`, which calls a Ctrl-C an error
 
 test: ## run the tests; what needs kcat, Postgres or real data says so and is left out where they are missing
 	$(GO) test -timeout $(TIMEOUT) $(PKG)
@@ -45,6 +46,7 @@ bench: ## measure; the last line of each is one JSON object with its ratio to a 
 	bin/raven bench calls --output json
 	bin/raven bench exactly-once --output json
 	bin/raven bench route --output json
+	bin/raven bench switch --output json
 
 crash: ## kill workers KILLS times under load and count what was lost, repeated or out of order
 	$(GO) run ./test/crash --kills $(KILLS)

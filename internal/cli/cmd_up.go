@@ -95,6 +95,9 @@ func (a *app) start(ctx context.Context, o node.Options) (*node.Node, error) {
 	if wrong, ok := errors.AsType[*node.ProblemsError](err); ok {
 		return nil, a.refuse(wrong.Problems)
 	}
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("start %q: interrupted before it was up", o.Dir)
+	}
 	return n, err
 }
 
