@@ -109,7 +109,7 @@ func serve(ctx context.Context, dir *directory, o Options) (*Broker, error) {
 	}
 	admin := kadm.NewClient(inner)
 	auto.serve(admin)
-	o.Log.Info("broker started", "addr", addr, "dir", o.Dir, "took", time.Since(start).Round(time.Millisecond))
+	o.Log.Debug("broker started", "addr", addr, "dir", o.Dir, "took", time.Since(start).Round(time.Millisecond))
 	b := &Broker{addr: addr, dir: dir, cluster: cluster, log: failures, inner: inner}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	b.stop = stop

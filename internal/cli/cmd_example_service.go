@@ -41,7 +41,7 @@ func (a *app) exampleService(ctx context.Context, o exampleServiceOptions) error
 		return fmt.Errorf("start service %q: %w", o.Name, err)
 	}
 	server := &http.Server{Handler: demo.Handler(o.Options), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
-	a.log.Info("example service listens", "service", o.Name, "version", o.Version, "address", listener.Addr().String())
+	a.log.Debug("example service listens", "service", o.Name, "version", o.Version, "address", listener.Addr().String())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {

@@ -106,7 +106,7 @@ func (r *runner) live(ctx context.Context) (cause string) {
 // serve is the time in which a process is ready: from its health's answer to its end, or ours.
 func (r *runner) serve(ctx context.Context, url string, l *life) {
 	r.step(func(m *machine) { m.becomeReady(time.Now()) })
-	r.crew.opts.Log.Info("service process is ready", "process", r.process.Name(), "url", url)
+	r.crew.opts.Log.Debug("service process is ready", "process", r.process.Name(), "url", url)
 	if r.crew.opts.OnEndpoint != nil {
 		r.crew.opts.OnEndpoint(r.process.Service, r.process.Version, url)
 	}
