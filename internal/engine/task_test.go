@@ -196,3 +196,24 @@ func TestHistogramQuantilesAreAtMostAnEighthOff(t *testing.T) {
 		t.Error("durations out of range are not kept in the last and first bucket")
 	}
 }
+
+// TestParkedTimesAfterTheClockJumped says how old a parked record is taken to be when the clock moved meanwhile.
+func TestParkedTimesAfterTheClockJumped(t *testing.T) {
+	now := time.UnixMilli(1_000_000)
+	for _, c := range []struct {
+		name, stored string
+		want         time.Time
+	}{
+		{"as it was", "400000", time.UnixMilli(400_000)},
+		{"set back: nothing began in the future, so no record waits longer than it may", "9000000", now},
+		{"damaged", "soon", now},
+		{"missing", "", now},
+	} {
+		if got := millis([]byte(c.stored), now); !got.Equal(c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+	if got := timestamp([]byte("9000000"), now); !got.Equal(time.UnixMilli(9_000_000)) {
+		t.Errorf("the record's own time became %v: it may lie in the future", got)
+	}
+}
