@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,6 +115,14 @@ func (a *app) printLoad(sent int64, took time.Duration, o generateOptions) error
 	if o.json() {
 		return printJSONLine(a.Out, g)
 	}
-	_, err := fmt.Fprintf(a.Out, "sent %s to %s in %s (%s/s)\n", plural(sent, "message", "messages"), o.topic, brief(took), count(int64(g.PerSecond)))
+	_, err := fmt.Fprintf(a.Out, "sent %s to %s in %s (%s/s)\n", plural(sent, "message", "messages"), o.topic, brief(took), ratePerSecond(g.PerSecond))
 	return err
+}
+
+// ratePerSecond is a rate as people read it: with a decimal only where it matters.
+func ratePerSecond(r float64) string {
+	if r < 10 {
+		return strconv.FormatFloat(r, 'f', 1, 64)
+	}
+	return count(int64(r))
 }

@@ -114,6 +114,9 @@ func (n *Node) startCluster(ctx context.Context) error {
 
 // StartBroker starts the embedded broker alone, in its folder below the data folder.
 func StartBroker(ctx context.Context, o Options) (*broker.Broker, error) {
+	if err := checkDataFolder(o.Data); err != nil {
+		return nil, advised(err)
+	}
 	b, err := broker.Start(ctx, broker.Options{Dir: filepath.Join(o.Data, "log"), Addr: o.Listen, Log: o.Log})
 	return b, advised(err)
 }
