@@ -34,7 +34,7 @@ race: ## run the tests of the concurrent rooms under the race detector
 	$(GO) test -race -short -timeout $(TIMEOUT) $(RACE)
 
 lint: ## check formatting, vet, the house rules and the linters of .golangci.yml
-	@test -z "$$(gofmt -l api cmd examples internal test 2>/dev/null | tee /dev/stderr)" || { echo 'not formatted: gofmt -w the files above' >&2; exit 1; }
+	@bad=$$(gofmt -l api cmd examples internal test); [ -z "$$bad" ] || { printf '%s\n' "$$bad" 'not formatted: gofmt -w the files above' >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) test -count=1 ./internal/lint
 	$(GOLANGCI) run ./...
