@@ -20,7 +20,7 @@ GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## start the example: a generator, three services, a topology, results in a topic and in SQLite
+run: ## start the example: a generator, four services, a topology, results in a topic and in SQLite
 	$(GO) build -o bin/raven ./cmd/raven
 	@bin/raven up examples/enrich # not `go run`, which calls a Ctrl-C an error
 

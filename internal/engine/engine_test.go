@@ -162,10 +162,16 @@ func TestAFailedCommitIsRepeatedWithoutATrace(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- e.Run(ctx) }()
 			<-reached
-			_, stop := r.run(p, "a")
+			successor, stop := r.run(p, "a")
 			r.awaitOut("out", 1000)
+			r.await("the successor has done what it found", func() bool { return caughtUp(successor.Status(), 1000) })
 			close(never) // the zombie wakes up and tries to finish its commit
-			if err := <-ended; err == nil {
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Error("the replaced process stops without an error")
+				}
+			case <-time.After(15 * time.Second):
 				t.Error("the replaced process goes on, want it to stop with an error")
 			}
 			cancel()
@@ -173,6 +179,15 @@ func TestAFailedCommitIsRepeatedWithoutATrace(t *testing.T) {
 			r.audit(r.read("out"), 1000)
 		})
 	}
+}
+
+// caughtUp says whether all of at least n records are committed, by this process or by others.
+func caughtUp(s engine.Status, n int64) bool {
+	stable := int64(0)
+	for _, task := range s.Tasks {
+		stable += task.Stable
+	}
+	return stable >= n && s.Lag == 0
 }
 
 func TestFailures(t *testing.T) {
