@@ -3,15 +3,35 @@
 package file
 
 import (
+	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
 )
 
+// sizeLimited marks the child process of TestSinkWhenTheDiskTakesNoMore. The limit holds for every file of a process,
+// the ones that the test binary writes for the go command too, so it is set in a process that has none of those.
+const sizeLimited = "RAVEN_TEST_SIZE_LIMITED"
+
 // TestSinkWhenTheDiskTakesNoMore lets the system refuse a file beyond a size, which like a full disk shows in the
 // middle of a write, after a part of it went through.
 func TestSinkWhenTheDiskTakesNoMore(t *testing.T) {
+	if os.Getenv(sizeLimited) != "" {
+		fillUpAndGoOn(t)
+		return
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSinkWhenTheDiskTakesNoMore$", "-test.v")
+	child.Env = append(os.Environ(), sizeLimited+"=1")
+	out, err := child.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestSinkWhenTheDiskTakesNoMore") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// fillUpAndGoOn delivers into a file that may not grow, and again once it may.
+func fillUpAndGoOn(t *testing.T) {
 	dir := t.TempDir()
 	s := openTestSink(t, dir, SinkConfig{})
 	mustDeliver(t, s, 0, `1`)
