@@ -1,13 +1,37 @@
 // Package batch reads and makes Kafka record batches of format 2 where they lie: the header is read in place, records
 // are walked without copying, and the bytes that a producer sent are what a consumer gets.
 //
-// All functions are pure. Bytes come from strangers: nothing here trusts a length, and inflating is bounded by the caller.
+// All functions are pure and may be called from any goroutine. Bytes come from strangers: nothing here trusts a length,
+// and inflating is bounded by the caller.
+//
+// What must not be assumed: that a header which Parse accepts belongs to a whole batch, that a whole batch is an
+// undamaged one (Check), or that an undamaged one has the records that its header counts (Validate, Records). Slices in
+// a Record point into the batch or into what it was inflated to.
 package batch
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // HeaderBytes is the size of a batch without records.
 const HeaderBytes = 61
+
+// What can be wrong with bytes. Every error of this package is one of these, with details around it.
+var (
+	// ErrShort: the batch goes on behind the bytes that are there.
+	ErrShort = errors.New("cut off")
+	// ErrFormat: a record format other than 2, from a client of before 2017, or no batch at all.
+	ErrFormat = errors.New("not a record batch of format 2")
+	// ErrCorrupt: the bytes are not what was written: lengths or the checksum do not fit.
+	ErrCorrupt = errors.New("corrupt batch")
+	// ErrCodec: a compression that Kafka does not know.
+	ErrCodec = errors.New("unknown compression")
+	// ErrInvalid: undamaged, but not what a producer may send or a log may hold.
+	ErrInvalid = errors.New("invalid batch")
+	// ErrTooLarge: inflated, the records are more than the caller allows.
+	ErrTooLarge = errors.New("records too large once inflated")
+)
 
 // A Header is what the first 61 bytes of a batch say.
 type Header struct {
@@ -47,4 +71,25 @@ type Marker struct {
 	CoordinatorEpoch int32
 	Commit           bool
 	Time             time.Time
+}
+
+// A Codec is how the records of a batch are compressed.
+type Codec int8
+
+// The codecs, numbered as on the wire.
+const (
+	None Codec = iota
+	Gzip
+	Snappy
+	LZ4
+	Zstd
+)
+
+// String is the name that Kafka's configuration uses.
+func (c Codec) String() string {
+	names := [...]string{"none", "gzip", "snappy", "lz4", "zstd"}
+	if c < 0 || int(c) >= len(names) {
+		return "unknown"
+	}
+	return names[c]
 }
