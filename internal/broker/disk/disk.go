@@ -35,9 +35,10 @@ const (
 )
 
 // FS is a file system. Names are slash-separated paths relative to the root that the FS was made for; "." is the root.
+// Names as fs.ValidPath has them; others are refused with fs.ErrInvalid.
 type FS interface {
 	Open(name string, mode Mode) (File, error)
-	// Rename puts a file under another name in the place of what has it, at once or not at all.
+	// Rename puts a file under another name of the same directory, in the place of what has it, at once or not at all.
 	Rename(from, to string) error
 	// Remove removes a file or an empty directory.
 	Remove(name string) error
