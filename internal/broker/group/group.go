@@ -2,7 +2,9 @@ package group
 
 import (
 	"time"
+	"unicode/utf8"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -111,6 +113,18 @@ type Group struct {
 // New makes an empty group that nobody knows of yet.
 func New(name string, o Options) *Group {
 	return &Group{name: name, o: o.filled(), roster: newRoster(), pending: map[string]time.Time{}}
+}
+
+// MaxName bounds the id of a group, in bytes.
+const MaxName = 1024
+
+// CheckName refuses what cannot be the id of a group with members. (Kafka accepts the empty name for commits; so may the
+// caller.)
+func CheckName(name string) *kerr.Error {
+	if name == "" || len(name) > MaxName || !utf8.ValidString(name) {
+		return kerr.InvalidGroupID
+	}
+	return nil
 }
 
 // Name is the group's id.

@@ -1,7 +1,9 @@
 package group
 
 import (
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -12,6 +14,7 @@ var errRebalance = kerr.RebalanceInProgress
 // Join handles JoinGroup. It is answered at once when it is refused or changes nothing, otherwise when the rebalance is
 // complete.
 func (g *Group) Join(now time.Time, ticket Ticket, client Client, req *kmsg.JoinGroupRequest) []Effect {
+	client = Client{strings.ToValidUTF8(client.ID, "\ufffd"), strings.ToValidUTF8(client.Host, "\ufffd")}
 	c := call{now, ticket, client, req}
 	id, err := g.join(c)
 	if err != nil {
@@ -28,9 +31,10 @@ type call struct {
 	req    *kmsg.JoinGroupRequest
 }
 
-func (c call) instance() string { return instanceOf(c.req.InstanceID) }
+func (c call) instance() string { return text(c.req.InstanceID) }
 
-func instanceOf(p *string) string {
+// text is a nullable string of the wire.
+func text(p *string) string {
 	if p == nil {
 		return ""
 	}
@@ -56,6 +60,9 @@ func (g *Group) join(c call) (id string, err *kerr.Error) {
 			g.settle(c.now)
 		}
 		return "", kerr.GroupMaxSizeReached
+	}
+	if !readable(c.req) {
+		return id, kerr.InvalidRequest
 	}
 	if !g.fits(c.req, known) {
 		return id, kerr.InconsistentGroupProtocol
@@ -84,6 +91,16 @@ func (g *Group) roomFor(c call, known *member) bool {
 	default:
 		return true
 	}
+}
+
+// readable reports whether names are text: the journal would make something else of them.
+func readable(req *kmsg.JoinGroupRequest) bool {
+	for _, p := range req.Protocols {
+		if !utf8.ValidString(p.Name) {
+			return false
+		}
+	}
+	return utf8.ValidString(req.ProtocolType) && utf8.ValidString(text(req.InstanceID))
 }
 
 // maxProtocols bounds what one member may offer. Clients offer one to four.

@@ -103,19 +103,21 @@ func (m *member) instanceID() *string {
 	return kmsg.StringPtr(m.instance)
 }
 
-// Bookkeeping that a stranger cannot have for nothing: what a member and a protocol count beside their words.
+// What a member and a protocol count beside their words, and what JSON may make of one byte of a string.
 const (
-	memberBytes   = 128
+	memberBytes   = 256
 	protocolBytes = 32
+	quotedBytes   = 6
 )
 
 // size is what a member takes of Options.MaxBytes.
 func (m *member) size() int { return sizeOf(m.protocols, m.instance, m.client) }
 
+// sizeOf counts client and instance twice: one of them begins the member id.
 func sizeOf(ps []protocol, instance string, c Client) int {
-	n := memberBytes + len(instance) + 2*len(c.ID) + len(c.Host)
+	n := memberBytes + quotedBytes*(2*len(instance)+2*len(c.ID)+len(c.Host))
 	for _, p := range ps {
-		n += protocolBytes + len(p.name) + len(p.metadata)
+		n += protocolBytes + quotedBytes*len(p.name) + len(p.metadata)
 	}
 	return n
 }

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -55,7 +56,7 @@ func (o *Offsets) TxnCommit(now time.Time, req *kmsg.TxnOffsetCommitRequest, res
 }
 
 func offsetOf(offset int64, epoch int32, metadata *string) Offset {
-	return Offset{Offset: offset, LeaderEpoch: epoch, Metadata: instanceOf(metadata)}
+	return Offset{Offset: offset, LeaderEpoch: epoch, Metadata: strings.ToValidUTF8(text(metadata), "\ufffd")}
 }
 
 type committer struct {

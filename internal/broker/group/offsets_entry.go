@@ -90,7 +90,7 @@ func (o *Offsets) Restore(e OffsetsEntry) error {
 
 func (o *Offsets) apply(l *ledger, e OffsetsEntry, s slot, p OffsetsPartition) {
 	if e.Delete {
-		delete(l.committed, s)
+		l.remove(s)
 		return
 	}
 	at := p.At
@@ -107,6 +107,16 @@ func (o *Offsets) apply(l *ledger, e OffsetsEntry, s slot, p OffsetsPartition) {
 		into = l.of(*e.Producer)
 	}
 	into[s] = c
+}
+
+// remove forgets a partition. What is pending there is older than its removal.
+func (l *ledger) remove(s slot) {
+	delete(l.committed, s)
+	for producer, p := range l.pending {
+		if delete(p, s); len(p) == 0 {
+			l.forget(producer)
+		}
+	}
 }
 
 func (l *ledger) of(p Producer) map[slot]commit {

@@ -114,7 +114,7 @@ func (f fetch) all() []kmsg.OffsetFetchResponseGroupTopic {
 	out := []kmsg.OffsetFetchResponseGroupTopic{}
 	last := slot{}
 	for _, s := range f.slots() {
-		if _, _, err := f.resolve(s.topic.Name, s.topic.ID); err != nil {
+		if _, _, err := f.resolve("", s.topic.ID); err != nil {
 			continue
 		}
 		if len(out) == 0 || last.topic != s.topic {
