@@ -17,6 +17,7 @@ package acl
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
 )
 
@@ -82,8 +83,8 @@ func (e Entry) String() string {
 	return string(e.Kind)
 }
 
-// GoString is String: a %#v must not print keys either.
-func (e Entry) GoString() string { return e.String() }
+// Format is String whatever the verb: %d or %#v must not print keys either.
+func (e Entry) Format(s fmt.State, _ rune) { io.WriteString(s, e.String()) }
 
 // LogValue is String: a logger that writes JSON must not print keys either.
 func (e Entry) LogValue() slog.Value { return slog.StringValue(e.String()) }

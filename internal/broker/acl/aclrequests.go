@@ -1,14 +1,16 @@
 package acl
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-const maxBindingChanges = 10_000 // in one request
+const (
+	maxBindingChanges = 10_000 // in one request
+	maxFilters        = 1_000  // in one request
+)
 
 // filter selects bindings; nil and "any" select all.
 type filter struct {
@@ -71,8 +73,8 @@ func patternOf(version int16, p kmsg.ACLResourcePatternType) kmsg.ACLResourcePat
 	return p
 }
 
-func (a *ACLs) find(f filter) (found []Binding) {
-	for _, b := range a.list() {
+func (f filter) find(all []Binding) (found []Binding) {
+	for _, b := range all {
 		if f.selects(b) {
 			found = append(found, b)
 		}
@@ -88,7 +90,7 @@ func (a *ACLs) Describe(r *kmsg.DescribeACLsRequest) *kmsg.DescribeACLsResponse 
 		answer.ErrorCode, answer.ErrorMessage = refusalOf(err)
 		return answer
 	}
-	for _, b := range a.find(f) {
+	for _, b := range f.find(a.list()) {
 		if r.Version == 0 && b.Pattern != kmsg.ACLResourcePatternTypeLiteral {
 			continue
 		}
@@ -141,16 +143,20 @@ func (a *ACLs) Create(r *kmsg.CreateACLsRequest) (*kmsg.CreateACLsResponse, []En
 func (a *ACLs) Delete(r *kmsg.DeleteACLsRequest) (*kmsg.DeleteACLsResponse, []Entry) {
 	answer := r.ResponseKind().(*kmsg.DeleteACLsResponse)
 	var entries []Entry
-	planned := map[Binding]bool{}
-	for _, asked := range r.Filters {
+	planned, all := map[Binding]bool{}, a.list()
+	for i, asked := range r.Filters {
 		result := kmsg.NewDeleteACLsResponseResult()
 		f := filter{asked.ResourceType, patternOf(r.Version, asked.ResourcePatternType), asked.ResourceName, asked.Principal, asked.Host, asked.Operation, asked.PermissionType}
-		found, err := a.find(f), f.check()
+		err := f.check()
+		if i >= maxFilters {
+			err = because(kerr.InvalidRequest, "more than %d filters in one request", maxFilters)
+		}
 		if err != nil {
 			result.ErrorCode, result.ErrorMessage = refusalOf(err)
-			found = nil
+			answer.Results = append(answer.Results, result)
+			continue
 		}
-		for _, b := range found {
+		for _, b := range f.find(all) {
 			result.MatchingACLs = append(result.MatchingACLs, deleted(b))
 			if !planned[b] {
 				planned[b] = true
@@ -159,7 +165,7 @@ func (a *ACLs) Delete(r *kmsg.DeleteACLsRequest) (*kmsg.DeleteACLsResponse, []En
 		}
 		answer.Results = append(answer.Results, result)
 	}
-	return answer, slices.Clip(entries)
+	return answer, entries
 }
 
 func deleted(b Binding) kmsg.DeleteACLsResponseResultMatchingACL {

@@ -2,6 +2,7 @@ package acl
 
 import (
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -26,7 +27,8 @@ type ACLs struct {
 // that a prefix has.
 type bindingIndex struct {
 	literal, prefixed map[string]rules
-	lengths           map[int]int // of prefixes: how many prefixes have it
+	every             map[Principal]map[Binding]bool
+	lengths           map[int]int // of prefixes: how many names have it
 	sorted            []int       // the keys of lengths
 }
 
@@ -64,7 +66,7 @@ func (a *ACLs) decide(p Principal, host string, op kmsg.ACLOperation, r Resource
 	for named := range a.of[r.Type].about(r.Name) {
 		found = true
 		for _, b := range named.of(p) {
-			if b.Host != wildcard && b.Host != host {
+			if !b.isFor(host) {
 				continue
 			}
 			if b.denies(op) {
@@ -77,7 +79,7 @@ func (a *ACLs) decide(p Principal, host string, op kmsg.ACLOperation, r Resource
 }
 
 // about yields the rules of every name that selects this one.
-func (x *bindingIndex) about(name string) func(yield func(rules) bool) {
+func (x *bindingIndex) about(name string) iter.Seq[rules] {
 	return func(yield func(rules) bool) {
 		if x == nil {
 			return
@@ -88,6 +90,13 @@ func (x *bindingIndex) about(name string) func(yield func(rules) bool) {
 		if r, ok := x.literal[wildcard]; ok && name != wildcard && !yield(r) {
 			return
 		}
+		x.prefixesOf(name)(yield)
+	}
+}
+
+// prefixesOf yields the rules of every prefix of this name.
+func (x *bindingIndex) prefixesOf(name string) iter.Seq[rules] {
+	return func(yield func(rules) bool) {
 		for _, n := range x.sorted {
 			if n > len(name) {
 				return
@@ -100,7 +109,7 @@ func (x *bindingIndex) about(name string) func(yield func(rules) bool) {
 }
 
 // of yields the bindings of this principal and of everyone.
-func (r rules) of(p Principal) func(yield func(int, Binding) bool) {
+func (r rules) of(p Principal) iter.Seq2[int, Binding] {
 	return func(yield func(int, Binding) bool) {
 		for i, b := range r[p] {
 			if !yield(i, b) {
@@ -117,6 +126,8 @@ func (r rules) of(p Principal) func(yield func(int, Binding) bool) {
 		}
 	}
 }
+
+func (b *Binding) isFor(host string) bool { return b.Host == wildcard || b.Host == host }
 
 func (b *Binding) denies(op kmsg.ACLOperation) bool {
 	return b.Permission == kmsg.ACLPermissionTypeDeny && (b.Operation == op || b.Operation == kmsg.ACLOperationAll)
@@ -148,6 +159,50 @@ func (a *ACLs) AllowedAny(p Principal, host string, op kmsg.ACLOperation, t kmsg
 	}
 	a.mu.RLock()
 	defer a.mu.RUnlock()
+	x := a.of[t]
+	switch {
+	case x == nil:
+		return a.byDefault
+	case x.literal[wildcard].deny(p, host, op):
+		return false
+	case a.byDefault:
+		return true
+	}
+	return x.anyAllowed(x.every[p], p, host, op) || x.anyAllowed(x.every[Everyone], p, host, op)
+}
+
+func (x *bindingIndex) anyAllowed(bindings map[Binding]bool, p Principal, host string, op kmsg.ACLOperation) bool {
+	for b := range bindings {
+		if b.isFor(host) && b.allows(op) && !x.denied(b, p, host, op) {
+			return true
+		}
+	}
+	return false
+}
+
+// denied tells whether denials take away all that an allowing binding gives.
+func (x *bindingIndex) denied(b Binding, p Principal, host string, op kmsg.ACLOperation) bool {
+	literal := b.Pattern == kmsg.ACLResourcePatternTypeLiteral
+	if literal && b.Name == wildcard {
+		return false // that denial was looked at before
+	}
+	if literal && x.literal[b.Name].deny(p, host, op) {
+		return true
+	}
+	for named := range x.prefixesOf(b.Name) {
+		if named.deny(p, host, op) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r rules) deny(p Principal, host string, op kmsg.ACLOperation) bool {
+	for _, b := range r.of(p) {
+		if b.isFor(host) && b.denies(op) {
+			return true
+		}
+	}
 	return false
 }
 
@@ -184,7 +239,7 @@ func (a *ACLs) add(b Binding) {
 	a.all[b] = true
 	x := a.of[b.Type]
 	if x == nil {
-		x = &bindingIndex{literal: map[string]rules{}, prefixed: map[string]rules{}, lengths: map[int]int{}}
+		x = &bindingIndex{literal: map[string]rules{}, prefixed: map[string]rules{}, every: map[Principal]map[Binding]bool{}, lengths: map[int]int{}}
 		a.of[b.Type] = x
 	}
 	names := x.names(b)
@@ -192,16 +247,30 @@ func (a *ACLs) add(b Binding) {
 		names[b.Name] = rules{}
 		x.count(b, 1)
 	}
-	names[b.Name][b.Principal] = append(names[b.Name][b.Principal], b)
+	names[b.Name].add(b)
+	if x.every[b.Principal] == nil {
+		x.every[b.Principal] = map[Binding]bool{}
+	}
+	x.every[b.Principal][b] = true
+}
+
+func (r rules) add(b Binding) { r[b.Principal] = append(r[b.Principal], b) }
+
+func (r rules) drop(b Binding) {
+	r[b.Principal] = slices.DeleteFunc(r[b.Principal], func(o Binding) bool { return o == b })
+	if len(r[b.Principal]) == 0 {
+		delete(r, b.Principal)
+	}
 }
 
 func (a *ACLs) drop(b Binding) {
 	delete(a.all, b)
 	x := a.of[b.Type]
 	r := x.names(b)[b.Name]
-	r[b.Principal] = slices.DeleteFunc(r[b.Principal], func(o Binding) bool { return o == b })
-	if len(r[b.Principal]) == 0 {
-		delete(r, b.Principal)
+	r.drop(b)
+	delete(x.every[b.Principal], b)
+	if len(x.every[b.Principal]) == 0 {
+		delete(x.every, b.Principal)
 	}
 	if len(r) == 0 {
 		delete(x.names(b), b.Name)

@@ -77,6 +77,9 @@ func (c *Conversation) Step(in []byte) (out []byte, done bool, err error) {
 	return out, c.stage == proven, nil
 }
 
+// Format tells the mechanism and nothing else, whatever the verb.
+func (c *Conversation) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "%s conversation", c.mechanism) }
+
 // User is who the client has proven to be; empty before.
 func (c *Conversation) User() string {
 	if c.stage != proven {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"log/slog"
 	"math/big"
 	"strings"
@@ -35,7 +36,7 @@ const (
 	maxSaltBytes     = 256
 )
 
-// hashOf tells the hash function behind a SCRAM mechanism; nil for any other.
+// hash tells the hash function behind a SCRAM mechanism; nil for any other.
 func (m Mechanism) hash() func() hash.Hash {
 	switch m {
 	case ScramSHA256:
@@ -104,7 +105,10 @@ func SaltedCredential(m Mechanism, salt, salted []byte, iterations int) (Credent
 	}
 	stored := digest(m, mac(m, salted, "Client Key"))
 	c := Credential{Mechanism: m, Iterations: iterations, Salt: salt, StoredKey: stored, ServerKey: mac(m, salted, "Server Key")}
-	return c, c.check()
+	if err := c.check(); err != nil {
+		return Credential{}, fmt.Errorf("make credential: %w", err)
+	}
+	return c, nil
 }
 
 func checkIterations(m Mechanism, n int) error {
@@ -141,8 +145,8 @@ func (c Credential) matches(password string) bool {
 // String tells the mechanism and nothing that helps to guess the password.
 func (c Credential) String() string { return string(c.Mechanism) + " credential" }
 
-// GoString is String: a %#v must not print keys either.
-func (c Credential) GoString() string { return c.String() }
+// Format is String whatever the verb: %d or %#v must not print keys either.
+func (c Credential) Format(s fmt.State, _ rune) { io.WriteString(s, c.String()) }
 
 // LogValue is String: a logger that writes JSON must not print keys either.
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -8,11 +9,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"cmp"
 )
 
-// Kind of thing that a quota is about; see QuotaKind.
+// The keys of quotas, as Kafka names them; see QuotaKind.
 const (
 	producerByteRate = "producer_byte_rate"
 	consumerByteRate = "consumer_byte_rate"
@@ -140,12 +139,19 @@ func (q *Quotas) quotaOf(c Client, key string) (value float64, shared Entity, ok
 	if q.count[key] == 0 {
 		return 0, Entity{}, false
 	}
+	c = c.named()
 	for _, try := range c.precedence() {
 		if v, found := q.of[try][key]; found {
 			return v, c.share(try), true
 		}
 	}
 	return 0, Entity{}, false
+}
+
+// named replaces what a client does not tell by a name that no quota has: it then falls under the defaults.
+func (c Client) named() Client {
+	const nobody = "\x00"
+	return Client{User: cmp.Or(c.User, nobody), ID: cmp.Or(c.ID, nobody), IP: cmp.Or(c.IP, nobody)}
 }
 
 func (c Client) precedence() []Entity {

@@ -66,7 +66,7 @@ func (s *Session) Principal() Principal { return s.principal }
 func (s *Session) Raw() bool { return s.phase == tokenDue && s.raw }
 
 // Admit tells whether a request of this kind may be handled now. An error means that the connection is closed without
-// an answer, save ErrSASLState, which is answered.
+// an answer.
 func (s *Session) Admit(key int16, now time.Time) error {
 	switch kmsg.Key(key) {
 	case kmsg.ApiVersions, kmsg.SASLHandshake, kmsg.SASLAuthenticate:
@@ -91,10 +91,14 @@ func (s *Session) Handshake(r *kmsg.SASLHandshakeRequest) (answer *kmsg.SASLHand
 	for _, m := range s.offered {
 		answer.SupportedMechanisms = append(answer.SupportedMechanisms, string(m))
 	}
-	m := Mechanism(strings.ToUpper(r.Mechanism))
+	m := Mechanism(r.Mechanism)
 	switch {
-	case s.phase == tokenDue || s.phase == refused || s.phase == open && !s.loggedIn:
+	case s.phase == open && !s.loggedIn: // nobody has to log in here
 		answer.ErrorCode = kerr.IllegalSaslState.Code
+	case s.phase == tokenDue || s.phase == refused:
+		answer.ErrorCode = kerr.IllegalSaslState.Code
+		s.becomeRefused()
+		return answer, true
 	case !slices.Contains(s.offered, m):
 		answer.ErrorCode = kerr.UnsupportedSaslMechanism.Code
 		s.becomeRefused()
@@ -102,7 +106,7 @@ func (s *Session) Handshake(r *kmsg.SASLHandshakeRequest) (answer *kmsg.SASLHand
 	default:
 		s.becomeTokenDue(m, r.Version == 0)
 	}
-	return answer, s.phase == refused
+	return answer, false
 }
 
 // Authenticate takes one token of the mechanism. last means that the connection must be closed after the answer.
@@ -110,7 +114,10 @@ func (s *Session) Authenticate(r *kmsg.SASLAuthenticateRequest, now time.Time) (
 	answer = r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
 	if s.phase != tokenDue {
 		answer.ErrorCode, answer.ErrorMessage = refusal(kerr.IllegalSaslState, "no SaslHandshake came before")
-		return answer, s.phase != open
+		if s.phase != open {
+			s.becomeRefused()
+		}
+		return answer, s.phase == refused
 	}
 	out, err := s.Token(r.SASLAuthBytes, now)
 	if err != nil {
@@ -173,10 +180,8 @@ func (s *Session) becomeOpen(p Principal, now time.Time) {
 	}
 }
 
+// becomeRefused is possible from everywhere: whatever a client does wrong, it is done with.
 func (s *Session) becomeRefused() {
-	if s.phase != handshakeDue && s.phase != tokenDue && s.phase != open {
-		panic("assertion failed: refused twice")
-	}
 	s.phase, s.scram = refused, nil
 }
 

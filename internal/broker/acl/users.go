@@ -24,10 +24,12 @@ type Users struct {
 	byName map[string]map[Mechanism]Credential // guarded by mu; a credential is never changed in place
 	seed   []byte                              // guarded by mu; of the salts of unknown users
 	lasts  bool                                // guarded by mu; the seed came from an entry
+	counts map[Mechanism]map[int]int           // guarded by mu; how many credentials have so many iterations
 }
 
 func newUsers() *Users {
-	u := &Users{byName: map[string]map[Mechanism]Credential{}, seed: make([]byte, seedBytes)}
+	u := &Users{byName: map[string]map[Mechanism]Credential{}, seed: make([]byte, seedBytes),
+		counts: map[Mechanism]map[int]int{ScramSHA256: {}, ScramSHA512: {}}}
 	rand.Read(u.seed)
 	return u
 }
@@ -204,11 +206,22 @@ func (u *Users) credential(name string, m Mechanism) Credential {
 // decoy needs mu. Its keys are hashes of a secret: nobody knows a password for them.
 func (u *Users) decoy(name string, m Mechanism) Credential {
 	return Credential{
-		Mechanism: m, Iterations: DefaultIterations,
+		Mechanism: m, Iterations: u.usualIterations(m),
 		Salt:      saltFrom(mac(ScramSHA256, u.seed, "salt "+string(m)+" "+name)),
 		StoredKey: mac(m, u.seed, "stored "+name),
 		ServerKey: mac(m, u.seed, "server "+name),
 	}
+}
+
+// usualIterations needs mu. It tells what most users have, so that decoys do not stand out.
+func (u *Users) usualIterations(m Mechanism) int {
+	usual, most := DefaultIterations, 0
+	for n, users := range u.counts[m] {
+		if users > most || users == most && n < usual {
+			usual, most = n, users
+		}
+	}
+	return usual
 }
 
 // plainMechanism tells which credential a password in clear is checked against.
@@ -257,19 +270,36 @@ func (u *Users) set(name string, m Mechanism, c *Credential) error {
 	if u.byName[name] == nil {
 		u.byName[name] = map[Mechanism]Credential{}
 	}
+	u.forget(name, m)
 	u.byName[name][m] = *c
+	u.counts[m][c.Iterations]++
 	return nil
 }
 
 func (u *Users) remove(name string, m Mechanism) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.byName[name], m)
+	u.forget(name, m)
 	if len(u.byName[name]) == 0 {
 		delete(u.byName, name)
 	}
 	return nil
 }
+
+// forget needs mu.
+func (u *Users) forget(name string, m Mechanism) {
+	c, known := u.byName[name][m]
+	if !known {
+		return
+	}
+	if u.counts[m][c.Iterations]--; u.counts[m][c.Iterations] == 0 {
+		delete(u.counts[m], c.Iterations)
+	}
+	delete(u.byName[name], m)
+}
+
+// Format tells how many users there are and nothing else, whatever the verb.
+func (u *Users) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "%d users", len(u.Names())) }
 
 func (u *Users) snapshot() (entries []Entry) {
 	u.mu.RLock()
@@ -295,6 +325,9 @@ func setUser(name string, c Credential) Entry {
 func checkUserName(name string) error {
 	if name == "" || len(name) > maxUserBytes {
 		return fmt.Errorf("a user's name must have 1 to %d bytes", maxUserBytes)
+	}
+	if name == "*" {
+		return errors.New("a user cannot be named *, which stands for everyone")
 	}
 	for _, r := range name {
 		if r < ' ' || r == 0x7f || r == 0xfffd {
