@@ -45,8 +45,8 @@ type producer struct {
 	seen             int64 // Unix milliseconds by the clock of the broker; 0: the clock had not been told
 	timestamp        int64 // of the last batch, as its writer put it; -1: none
 	batches          []written
-	first            int64 // offset of the open transaction, -1: none is open
-	since            int64 // Unix milliseconds of its first batch
+	first            int64      // offset of the open transaction, -1: none is open
+	since            int64      // Unix milliseconds of its first batch
 	in               *list.List // idle or open
 	place            *list.Element
 }
