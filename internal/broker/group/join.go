@@ -288,8 +288,7 @@ func (g *Group) completeJoin(now time.Time) {
 	case len(g.order) == 0:
 		g.becomeEmpty(now)
 	case !g.elect():
-		// Only static members that did not come: their sessions decide.
-		g.joinBy = now.Add(g.rebalanceTimeout())
+		g.joinBy = g.lastSession() // only static members that did not come
 	default:
 		g.becomeCompleting(now)
 	}
@@ -318,6 +317,17 @@ func (g *Group) elect() bool {
 		}
 	}
 	return false
+}
+
+// lastSession is when the last member that does not wait will have gone, if none is heard of.
+func (g *Group) lastSession() time.Time {
+	var last time.Time
+	for _, m := range g.order {
+		if m.expires.After(last) {
+			last = m.expires
+		}
+	}
+	return last
 }
 
 func (g *Group) answerJoin(now time.Time, m *member) {
