@@ -53,15 +53,18 @@ type Coordinator struct {
 	resting   *list.List              // of *transaction, the longest unchanged first
 	next      int64                   // producer id to give out
 	reserved  int64                   // ids below it are reserved in the journal
-	decided   map[decidedAt][]*Decide // while starting: decisions in the journal
-	orphans   []Missing               // while starting
+	decided   map[decidedAt][]*Decide // while starting: replayed, by where they are looked for
+	replayed  []*Decide               // while starting: decisions in the order of the journal
+	missing   []Missing               // while starting
+	closed    map[TopicPartition]bool // while starting: partitions that cannot be read
+	owed      []owed                  // decisions of the run before that partitions lack
 }
 
 // NewCoordinator returns a coordinator without any ids. After a start it is told what was saved, see Restore.
 func NewCoordinator(o Options) *Coordinator {
 	return &Coordinator{
 		o: o.filled(), ids: map[string]*transaction{}, producers: map[int64]*transaction{}, resting: list.New(),
-		decided: map[decidedAt][]*Decide{},
+		decided: map[decidedAt][]*Decide{}, closed: map[TopicPartition]bool{},
 	}
 }
 

@@ -69,10 +69,11 @@ func (c *Coordinator) endBumping(t *transaction, now time.Time, r EndRequest) (P
 	return c.endNow(t, now, r.Commit)
 }
 
-// endedBy says that p is the epoch before: its owner ended a transaction and does not know it yet.
+// endedBy says that p is the epoch before: its owner ended a transaction and does not know it yet. A resting id beyond the
+// last epoch was fenced, since an owner that ends its transaction there gets another producer id.
 func (t *transaction) endedBy(p Producer) bool {
 	if p.ID == t.producer.ID {
-		return p.Epoch+1 == t.producer.Epoch
+		return p.Epoch+1 == t.producer.Epoch && (t.producer.Epoch <= epochLast || t.state.prepared())
 	}
 	return p.ID == t.previousID && p.Epoch == epochLast && t.producer.Epoch == 0
 }

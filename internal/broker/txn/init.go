@@ -108,15 +108,23 @@ func (c *Coordinator) initAgain(t *transaction, now time.Time, r InitRequest) (P
 		t.becomeEmpty(Producer{ID: c.allocate(&fx)}, lastIf(known, was.Epoch), r.Timeout, now)
 	case !known:
 		t.becomeEmpty(was.raised(), -1, r.Timeout, now)
-	case r.Producer.Epoch == was.Epoch:
+	case r.Producer == was:
 		t.becomeEmpty(was.raised(), was.Epoch, r.Timeout, now)
-	case r.Producer.Epoch == t.lastEpoch:
-		// The answer to the same request got lost. Nobody else came since: that would have made lastEpoch -1.
+	case t.missed(r.Producer):
 		t.becomeEmpty(was, t.lastEpoch, r.Timeout, now)
 	default:
 		return NoProducer, Effects{}, kerr.ProducerFenced
 	}
 	return c.given(t, fx)
+}
+
+// missed says that p is the producer before the current one and missed the answer that made it the current one. Nobody
+// else came since: that would have made lastEpoch -1.
+func (t *transaction) missed(p Producer) bool {
+	if p.Epoch < 0 || p.Epoch != t.lastEpoch {
+		return false
+	}
+	return p.ID == t.producer.ID || (p.ID == t.previousID && t.producer.Epoch == 0)
 }
 
 func lastIf(known bool, epoch int16) int16 {

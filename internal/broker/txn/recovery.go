@@ -54,6 +54,7 @@ func (c *Coordinator) RestoreDecide(d Decide) error {
 		return err
 	}
 	c.restore(d.After)
+	c.replayed = append(c.replayed, &d)
 	for _, p := range d.Partitions {
 		if p.First >= 0 {
 			at := decidedAt{p.TopicPartition, d.ProducerID}
@@ -80,7 +81,8 @@ func (c *Coordinator) restore(e Entry) {
 // an orphan.
 func (c *Coordinator) RestoreOpen(p TopicPartition, o OpenTransaction) {
 	if d, ok := c.decisionOf(p, o); ok {
-		c.orphans = append(c.orphans, Missing{
+		c.owed = append(c.owed, owed{p, d})
+		c.missing = append(c.missing, Missing{
 			TopicPartition: p, First: o.First, ProducerID: o.ProducerID, Epoch: max(d.Epoch, o.Epoch),
 			CoordinatorEpoch: d.CoordinatorEpoch, Commit: d.Commit, ID: d.ID,
 		})
@@ -106,7 +108,7 @@ func (c *Coordinator) decisionOf(p TopicPartition, o OpenTransaction) (*Decide, 
 }
 
 func (d *Decide) names(p TopicPartition, o OpenTransaction) bool {
-	if o.Epoch > d.Epoch || (d.Bumped && o.Epoch == d.Epoch) {
+	if o.ProducerID != d.ProducerID || o.Epoch > d.Epoch || (d.Bumped && o.Epoch == d.Epoch) {
 		return false
 	}
 	return slices.Contains(d.Partitions, DecidedPartition{TopicPartition: p, First: o.First})
@@ -149,25 +151,59 @@ func (c *Coordinator) orphan(p TopicPartition, o OpenTransaction, t *transaction
 		m.ID = t.id
 		m.Epoch = max(o.Epoch, t.producer.Epoch)
 	}
-	c.orphans = append(c.orphans, m)
+	c.missing = append(c.missing, m)
 }
 
-// Recover ends the start. It returns the markers that are missing, sorted; a partition of the list takes no records
-// before it has them. Decisions count as carried out from here on, and the index of them is dropped: the caller writes a
-// checkpoint of the journal before it serves anybody, or a later start could take a new transaction that begins at an
-// offset whose records a loss of power took away for the one that an old decision names.
+// RestoreClosed says that a partition cannot be read now. Decisions that name it are kept for a later start.
+func (c *Coordinator) RestoreClosed(p TopicPartition) { c.closed[p] = true }
+
+// Recover ends the start. It returns the markers that are missing, sorted. A partition of the list takes no records
+// before its marker is in the log and synced, which Marked then says. Decisions count as carried out from here on, and
+// the index of them is dropped.
+//
+// The caller writes a checkpoint of the journal before it serves anybody. Without it a later start could take a new
+// transaction, which begins at an offset whose records a loss of power took away, for the one that an old decision names.
 func (c *Coordinator) Recover(now time.Time) []Missing {
-	missing := c.orphans
+	missing := c.missing
 	c.outrun(missing)
-	c.decided, c.orphans = nil, nil
+	c.keepForClosed()
+	c.decided, c.replayed, c.missing, c.closed = nil, nil, nil, nil
 	for _, id := range slices.Sorted(maps.Keys(c.ids)) {
 		c.settle(c.ids[id], now)
 	}
-	c.reserved = max(c.reserved, 0)
 	c.next = max(c.next, c.reserved)
 	c.sortResting()
 	slices.SortFunc(missing, compareMissing)
 	return missing
+}
+
+// Marked says that a missing marker is in its partition and synced.
+func (c *Coordinator) Marked(m Missing) {
+	c.owed = slices.DeleteFunc(c.owed, func(o owed) bool {
+		return o.partition == m.TopicPartition && o.decide.names(m.TopicPartition, m.ended())
+	})
+}
+
+// ended is what a decision has to name to be about m. Of the epoch only the bound matters.
+func (m Missing) ended() OpenTransaction {
+	return OpenTransaction{ProducerID: m.ProducerID, Epoch: -1, First: m.First}
+}
+
+// owed is a decision of the run before that a partition does not know of yet.
+type owed struct {
+	partition TopicPartition
+	decide    *Decide
+}
+
+// keepForClosed keeps what partitions that cannot be read may not know.
+func (c *Coordinator) keepForClosed() {
+	for _, d := range c.replayed {
+		for _, p := range d.Partitions {
+			if c.closed[p.TopicPartition] && p.First >= 0 {
+				c.owed = append(c.owed, owed{p.TopicPartition, d})
+			}
+		}
+	}
 }
 
 // outrun raises producers above the epochs of orphans, which only a journal that lost synced entries can lag behind.
@@ -183,6 +219,7 @@ func (c *Coordinator) outrun(missing []Missing) {
 
 // settle gives an id the state that it has once all missing markers are written.
 func (c *Coordinator) settle(t *transaction, now time.Time) {
+	c.unplace(t)
 	if t.state.prepared() {
 		delete(c.producers, t.producer.ID)
 		t.becomeComplete()
@@ -212,9 +249,13 @@ func compareMissing(a, b Missing) int {
 	return int(min(max(a.First-b.First, -1), 1))
 }
 
-// Checkpoint is what a checkpoint of the journal keeps, by id: reserved producer ids, entries, and the decisions whose
-// markers may not be written yet. The caller syncs every partition and every group first.
-func (c *Coordinator) Checkpoint() (reserved int64, entries []Entry, decisions []Decide) {
+// Checkpoint is what a checkpoint of the journal keeps: reserved producer ids, then the decisions that some partition may
+// not know of yet, then the entries. A start takes them in this order: where an id has both, the entry is the newer one.
+// The caller syncs every partition first.
+func (c *Coordinator) Checkpoint() (reserved int64, decisions []Decide, entries []Entry) {
+	for _, o := range c.owed {
+		decisions = append(decisions, o.decide.only(o.partition))
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.ids)) {
 		t := c.ids[id]
 		switch {
@@ -226,5 +267,12 @@ func (c *Coordinator) Checkpoint() (reserved int64, entries []Entry, decisions [
 			entries = append(entries, t.entry())
 		}
 	}
-	return c.reserved, entries, decisions
+	return c.reserved, decisions, entries
+}
+
+// only is the decision for one partition.
+func (d Decide) only(p TopicPartition) Decide {
+	d.Partitions = slices.DeleteFunc(slices.Clone(d.Partitions), func(q DecidedPartition) bool { return q.TopicPartition != p })
+	d.Groups = nil
+	return d
 }

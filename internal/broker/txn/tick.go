@@ -1,6 +1,9 @@
 package txn
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // timedOutAtOnce bounds the transactions that one Tick gives up, and the ids that it forgets; the next Tick goes on.
 const timedOutAtOnce = 1000
@@ -58,6 +61,7 @@ func (c *Coordinator) Forget(topic string) {
 			t.decide = t.decide.without(topic)
 		}
 	}
+	c.owed = slices.DeleteFunc(c.owed, func(o owed) bool { return o.partition.Topic == topic })
 }
 
 func (s *standing) forget(topic string) {
