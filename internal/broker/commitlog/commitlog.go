@@ -46,8 +46,11 @@ type Options struct {
 	IndexBytes   int   // one index entry per so many bytes; default 16 KiB
 	// Tracker, if there is one.
 	Tracker Tracker
+	// NewTracker makes an empty tracker of the same kind, with which a lost sidecar of an old segment is made anew while
+	// the log is in use. Without it such a segment cannot be read.
+	NewTracker func() Tracker
 	// NoSync leaves out every Sync that the log does on its own account (sealing a segment, new names), for brokers that
-	// trust the operating system with the last seconds.
+	// trust the operating system with the last seconds. The log's Sync then speaks for the active segment only.
 	NoSync bool
 }
 
@@ -87,7 +90,7 @@ type Segment struct {
 	Base    int64 // offset of its first batch, which is its name
 	Next    int64 // offset after its last batch
 	Bytes   int64
-	MaxTime int64 // largest timestamp, Unix milliseconds; -1 when it has none
+	MaxTime int64 // largest timestamp, Unix milliseconds; -1 when it has none; math.MaxInt64 when that cannot be told
 	Active  bool  // the last one, which is appended to
 }
 
