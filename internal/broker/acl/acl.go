@@ -45,6 +45,9 @@ func New(o Options) *State {
 // unknown users' salts are made of, which has to stay the same over restarts.
 func (s *State) Begin() []Entry { return s.Users.begin() }
 
+// Format tells how many users there are and nothing else, whatever the verb.
+func (s *State) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "security of %v", s.Users) }
+
 // Kind is what an entry says.
 type Kind string
 

@@ -165,7 +165,7 @@ func (a *ACLs) AllowedAny(p Principal, host string, op kmsg.ACLOperation, t kmsg
 		return a.byDefault
 	case x.literal[wildcard].deny(p, host, op):
 		return false
-	case a.byDefault:
+	case a.byDefault && x.literal[wildcard] == nil: // no bindings speak of every name
 		return true
 	}
 	return x.anyAllowed(x.every[p], p, host, op) || x.anyAllowed(x.every[Everyone], p, host, op)

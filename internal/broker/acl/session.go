@@ -61,6 +61,9 @@ func NewSession(users *Users, o SessionOptions, principal Principal) *Session {
 // Principal is who the client is: Anonymous until it logged in.
 func (s *Session) Principal() Principal { return s.principal }
 
+// Format tells who is logged in and nothing else, whatever the verb.
+func (s *Session) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "session of %s", s.principal) }
+
 // Raw tells whether the next frame is a bare token, to be given to Token, and not a request. Only clients that shook
 // hands with version 0 do so.
 func (s *Session) Raw() bool { return s.phase == tokenDue && s.raw }
