@@ -145,7 +145,7 @@ func (l *loss) sectors(n *node) []byte {
 	result := make([]byte, len(n.after(l.rng.IntN(changes+1))))
 	chosen := make([][]int, changes+1) // by the number of changes that a sector has seen
 	for s := range (len(result) + sector - 1) / sector {
-		seen := l.rng.IntN(changes + 1)
+		seen := l.version(changes)
 		chosen[seen] = append(chosen[seen], s*sector)
 	}
 	data := bytes.Clone(n.synced)
@@ -158,6 +158,11 @@ func (l *loss) sectors(n *node) []byte {
 		}
 	}
 	return result
+}
+
+// version draws how many changes a sector has seen, none and all as often as those between together.
+func (l *loss) version(changes int) int {
+	return [...]int{0, changes, l.rng.IntN(changes + 1)}[l.rng.IntN(3)]
 }
 
 // sector fills one with what it had, and beyond that with zeros or garbage.

@@ -44,7 +44,8 @@ type fault struct {
 // NewFaulty returns a file system that does what fs does, until told to fail.
 func NewFaulty(fs FS) *Faulty { return &Faulty{fs: fs} }
 
-// Fail adds a fault and returns how to heal it. When several match, the oldest that has an end of its patience counts.
+// Fail adds a fault and returns how to heal it. An operation counts against all faults that match it, oldest first, up to
+// the first that makes it fail.
 func (f *Faulty) Fail(what Fault) (heal func()) {
 	added := &fault{Fault: what, left: what.After}
 	f.mu.Lock()
