@@ -3,7 +3,7 @@
 // every moment, whatever is cut off or killed in between.
 //
 // Expired, ShouldRoll, and the decisions of compaction (plan.go, filter.go, keys.go) are pure. A Cleaner runs them: Run is for one
-// goroutine of the caller, Retain and Compact may be called by it for different partitions at the same time.
+// goroutine; Retain and Compact may be called from any, Compact not twice at a time for one partition.
 //
 // It must not be assumed that a pass changes nothing in between: segments are replaced one group after the other, by
 // commitlog.Log.Replace, each at once. A fetch that tells a client which transactions were aborted has to read the batches
@@ -42,8 +42,8 @@ type Partition struct {
 	LastBatch func(producer int64) (last int64, known bool)
 	// Change runs f as the only writer of the log, or returns ErrGone.
 	Change func(f func() error) error
-	// Removed is told the new first offset after segments were removed, under Change; nil if nobody wants to know.
-	Removed func(start int64)
+	// SetStart notes durably that the log begins at an offset and then calls Log.SetStart, as the only writer; or returns ErrGone.
+	SetStart func(offset int64) error
 }
 
 // Settings of the broker for its cleaner. They are asked for again before every round.
@@ -228,29 +228,21 @@ func (c *Cleaner) roll(p Partition) (bool, error) {
 }
 
 func (c *Cleaner) expire(p Partition, done *Retained) error {
-	if Expired(p.Log.Segments(), p.Settings, p.Log.Start(), p.Stable(), c.o.Now()) <= p.Log.Start() {
+	segments, start := p.Log.Segments(), p.Log.Start()
+	to := Expired(segments, p.Settings, start, p.Stable(), c.o.Now())
+	if to <= start {
 		return nil
 	}
-	return p.Change(func() error {
-		segments, start := p.Log.Segments(), p.Log.Start()
-		to := Expired(segments, p.Settings, start, p.Stable(), c.o.Now())
-		if to <= start {
-			return nil
+	if err := p.SetStart(to); err != nil {
+		return err
+	}
+	for _, s := range segments {
+		if !s.Active && s.Next <= to {
+			done.Segments++
+			done.Bytes += s.Bytes
 		}
-		for _, s := range segments {
-			if !s.Active && s.Next <= to {
-				done.Segments++
-				done.Bytes += s.Bytes
-			}
-		}
-		if err := p.Log.SetStart(to); err != nil {
-			return err
-		}
-		if p.Removed != nil {
-			p.Removed(to)
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func activeOf(segments []commitlog.Segment) (commitlog.Segment, bool) {

@@ -192,11 +192,11 @@ func (s *pass) rewrite(ctx context.Context, group []commitlog.Segment) error {
 	if err == nil {
 		err = b.Finish()
 	}
-	if err == nil {
-		err = s.replace(group, b)
-	}
 	if err != nil {
 		return errors.Join(err, b.Discard())
+	}
+	if err := s.replace(group, b); err != nil {
+		return err
 	}
 	s.done.Segments += len(group) - 1
 	s.done.After += after
@@ -259,19 +259,26 @@ func (s *pass) fill(ctx context.Context, b *commitlog.Builder, group []commitlog
 	return bytes, nil
 }
 
-// replace swaps the segments, if they are still what they were.
+// replace swaps the segments, if they are still what they were. What failed in Replace is the log's to clear away: the swap may
+// have been decided, and the new segment be all that there is.
 func (s *pass) replace(group []commitlog.Segment, b *commitlog.Builder) error {
 	var remove []int64
 	for _, g := range group {
 		remove = append(remove, g.Base)
 	}
-	return s.p.Change(func() error {
+	tried := false
+	err := s.p.Change(func() error {
 		now := s.p.Log.Segments()
 		for _, g := range group {
 			if !slices.Contains(now, g) {
 				return errMoved
 			}
 		}
+		tried = true
 		return s.p.Log.Replace(remove, []*commitlog.Builder{b})
 	})
+	if err != nil && !tried {
+		return errors.Join(err, b.Discard())
+	}
+	return err
 }

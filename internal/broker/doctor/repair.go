@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"math"
 	"path"
+	"slices"
 	"strings"
 
 	"ravenswood.dev/internal/broker/batch"
@@ -185,6 +187,10 @@ func baseName(base int64) string { return fmt.Sprintf("%0*d", baseDigits, base) 
 // writePiece writes a file that means nothing before "swap" names it.
 func (e *examiner) writePiece(p partition, f disk.File, c piece) error {
 	name := path.Join(p.dir, baseName(c.base)+".clean")
+	// An empty sidecar is one that the broker makes anew. Without it the old one would stay, and be wrong.
+	if err := e.fill(name+".seal", func(disk.File) error { return nil }); err != nil {
+		return err
+	}
 	if c.instead != nil {
 		return e.fill(name, func(to disk.File) error { return writeAll(to, c.instead) })
 	}
@@ -194,18 +200,17 @@ func (e *examiner) writePiece(p partition, f disk.File, c piece) error {
 // finish does what "swap" says, as the broker's start would.
 func (e *examiner) finish(p partition, s segment, left []piece) error {
 	files := e.o.Files
-	old := strings.TrimSuffix(s.name, ".log")
-	if err := files.Remove(s.name); err != nil {
-		return err
-	}
-	if _, trouble, _ := e.sidecar(s); trouble != noSidecar {
-		if err := files.Remove(old + ".seal"); err != nil {
+	if !slices.ContainsFunc(left, func(c piece) bool { return c.base == s.base }) {
+		if err := removeAll(files, s.name, strings.TrimSuffix(s.name, ".log")+".seal"); err != nil {
 			return err
 		}
 	}
 	for _, c := range left {
 		name := path.Join(p.dir, baseName(c.base))
 		if err := files.Rename(name+".clean", name+".log"); err != nil {
+			return err
+		}
+		if err := files.Rename(name+".clean.seal", name+".seal"); err != nil {
 			return err
 		}
 	}
@@ -216,6 +221,15 @@ func (e *examiner) finish(p partition, s segment, left []piece) error {
 		return err
 	}
 	return files.SyncDir(p.dir)
+}
+
+func removeAll(files disk.FS, names ...string) error {
+	for _, name := range names {
+		if err := files.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // durably puts a file under a name at once.
