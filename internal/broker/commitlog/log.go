@@ -50,6 +50,10 @@ type place struct {
 	at     int64
 }
 
+// ErrBroken is the cause of every refused write after an error that leaves open what is in the files; only opening the log
+// again can tell.
+var ErrBroken = errors.New("closed for writing since an error")
+
 // errClosed: the log was closed.
 var errClosed = errors.New("the log is closed")
 
@@ -204,7 +208,7 @@ func (l *Log) writable() error {
 		return fmt.Errorf("write log %q: %w", l.dir, errClosed)
 	}
 	if l.broken != nil {
-		return fmt.Errorf("write log %q: closed for writing since an error: %w", l.dir, l.broken)
+		return fmt.Errorf("write log %q: %w: %w", l.dir, ErrBroken, l.broken)
 	}
 	return nil
 }

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// An api is one kind of request: the versions that are spoken and who works on it.
+type api struct {
+	min, max int16
+	handle   func(*Server, context.Context, *request) (answer, error)
+}
+
+// allAPIs lists what this broker speaks.
+func allAPIs() map[int16]api {
+	return map[int16]api{
+		0:  {min: 3, max: 13, handle: produce},
+		1:  {min: 4, max: 18, handle: fetchRecords},
+		2:  {min: 1, max: 10, handle: plain(listOffsets)},
+		3:  {min: 0, max: 13, handle: plain(metadata)},
+		8:  {min: 2, max: 10, handle: plain(offsetCommit)},
+		9:  {min: 1, max: 10, handle: plain(offsetFetch)},
+		10: {min: 0, max: 6, handle: plain(findCoordinator)},
+		11: {min: 2, max: 9, handle: joinGroup},
+		12: {min: 0, max: 4, handle: plain(heartbeat)},
+		13: {min: 0, max: 5, handle: plain(leaveGroup)},
+		14: {min: 0, max: 5, handle: syncGroup},
+		15: {min: 0, max: 6, handle: plain(describeGroups)},
+		16: {min: 0, max: 5, handle: plain(listGroups)},
+		17: {min: 0, max: 1, handle: plain(saslHandshake)},
+		18: {min: 0, max: 4, handle: plain(apiVersions)},
+		19: {min: 2, max: 7, handle: plain(createTopics)},
+		20: {min: 1, max: 6, handle: plain(deleteTopics)},
+		21: {min: 0, max: 2, handle: plain(deleteRecords)},
+		22: {min: 0, max: 5, handle: plain(initProducerID)},
+		23: {min: 2, max: 4, handle: plain(offsetForLeaderEpoch)},
+		24: {min: 0, max: 5, handle: plain(addPartitionsToTxn)},
+		25: {min: 0, max: 4, handle: plain(addOffsetsToTxn)},
+		26: {min: 0, max: 5, handle: plain(endTxn)},
+		28: {min: 0, max: 5, handle: plain(txnOffsetCommit)},
+		29: {min: 1, max: 3, handle: plain(describeACLs)},
+		30: {min: 1, max: 3, handle: plain(createACLs)},
+		31: {min: 1, max: 3, handle: plain(deleteACLs)},
+		32: {min: 1, max: 4, handle: plain(describeConfigs)},
+		33: {min: 0, max: 2, handle: plain(alterConfigs)},
+		35: {min: 1, max: 4, handle: plain(describeLogDirs)},
+		36: {min: 0, max: 2, handle: plain(saslAuthenticate)},
+		37: {min: 0, max: 3, handle: plain(createPartitions)},
+		42: {min: 0, max: 2, handle: plain(deleteGroups)},
+		43: {min: 0, max: 2, handle: plain(electLeaders)},
+		44: {min: 0, max: 1, handle: plain(incrementalAlterConfigs)},
+		45: {min: 0, max: 0, handle: plain(alterPartitionAssignments)},
+		46: {min: 0, max: 0, handle: plain(listPartitionReassignments)},
+		47: {min: 0, max: 0, handle: plain(offsetDelete)},
+		48: {min: 0, max: 1, handle: plain(describeClientQuotas)},
+		49: {min: 0, max: 1, handle: plain(alterClientQuotas)},
+		50: {min: 0, max: 0, handle: plain(describeUserScramCredentials)},
+		51: {min: 0, max: 0, handle: plain(alterUserScramCredentials)},
+		60: {min: 0, max: 2, handle: plain(describeCluster)},
+		61: {min: 0, max: 0, handle: plain(describeProducers)},
+		65: {min: 0, max: 0, handle: plain(describeTransactions)},
+		66: {min: 0, max: 2, handle: plain(listTransactions)},
+		74: {min: 0, max: 1, handle: plain(listConfigResources)},
+		75: {min: 0, max: 0, handle: plain(describeTopicPartitions)},
+	}
+}
+
+// plain makes a handler of a function that has its response when it returns.
+func plain(f func(*Server, context.Context, *request) kmsg.Response) func(*Server, context.Context, *request) (answer, error) {
+	return func(s *Server, ctx context.Context, r *request) (answer, error) { return now(f(s, ctx, r)), nil }
+}
+
+// handle works on one request.
+func (s *Server) handle(ctx context.Context, r *request) (answer, error) {
+	api := s.apis[r.key]
+	if err := r.conn.session.Admit(r.key, time.Now()); err != nil {
+		return nil, err
+	}
+	a, err := s.faulty(ctx, r, api.handle)
+	if err != nil {
+		return nil, err
+	}
+	return s.observed(r, a), nil
+}
+
+// apiVersions tells what this broker speaks, and that transactions are of the kind that survives late requests (KIP-890).
+func apiVersions(s *Server, _ context.Context, r *request) kmsg.Response {
+	req := r.body.(*kmsg.ApiVersionsRequest)
+	response := req.ResponseKind().(*kmsg.ApiVersionsResponse)
+	if r.version >= 3 && !(softwareName(req.ClientSoftwareName) && softwareName(req.ClientSoftwareVersion)) {
+		response.ErrorCode = kerr.InvalidRequest.Code
+		return response
+	}
+	response.ApiKeys = s.apiKeys()
+	response.FinalizedFeaturesEpoch = 1
+	for _, f := range features() {
+		supported := kmsg.NewApiVersionsResponseSupportedFeature()
+		supported.Name, supported.MinVersion, supported.MaxVersion = f.name, f.min, f.max
+		finalized := kmsg.NewApiVersionsResponseFinalizedFeature()
+		finalized.Name, finalized.MinVersionLevel, finalized.MaxVersionLevel = f.name, f.level, f.level
+		response.SupportedFeatures = append(response.SupportedFeatures, supported)
+		response.FinalizedFeatures = append(response.FinalizedFeatures, finalized)
+	}
+	return response
+}
+
+type feature struct {
+	name            string
+	min, max, level int16
+}
+
+func features() []feature {
+	return []feature{
+		{name: "transaction.version", min: 0, max: 2, level: 2},
+	}
+}
+
+func (s *Server) apiKeys() []kmsg.ApiVersionsResponseApiKey {
+	var keys []kmsg.ApiVersionsResponseApiKey
+	for key, a := range s.apis {
+		k := kmsg.NewApiVersionsResponseApiKey()
+		k.ApiKey, k.MinVersion, k.MaxVersion = key, a.min, a.max
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b kmsg.ApiVersionsResponseApiKey) int { return cmp.Compare(a.ApiKey, b.ApiKey) })
+	return keys
+}
+
+// unsupportedApiVersions answers a version of ApiVersions that we do not know, in version 0, so that the client can ask again.
+func (s *Server) unsupportedApiVersions() *kmsg.ApiVersionsResponse {
+	response := kmsg.NewPtrApiVersionsResponse()
+	response.ErrorCode = kerr.UnsupportedVersion.Code
+	k := kmsg.NewApiVersionsResponseApiKey()
+	k.ApiKey, k.MinVersion, k.MaxVersion = 18, s.apis[18].min, s.apis[18].max
+	response.ApiKeys = append(response.ApiKeys, k)
+	return response
+}
+
+// softwareName says whether a name is one that Kafka takes: letters, digits, '.' and '-', not at the ends.
+func softwareName(name string) bool {
+	if name == "" || !alphanumeric(name[0]) || !alphanumeric(name[len(name)-1]) {
+		return false
+	}
+	for i := range len(name) {
+		if !alphanumeric(name[i]) && name[i] != '.' && name[i] != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+func alphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}

@@ -1,0 +1,223 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// maxPipelined is how many requests of one connection may wait for their answers; the next is read when one is sent.
+const maxPipelined = 64
+
+// idleAfter closes a connection that asks nothing for so long, as Kafka's connections.max.idle.ms does.
+const idleAfter = 10 * time.Minute
+
+// An answer completes a request: it waits for what the request needs (the disk, new records, other members) and returns
+// the response, or nil when the client wants none. It is called once, in the order of the requests of a connection.
+type answer func(ctx context.Context) kmsg.Response
+
+// now is an answer that is there already.
+func now(r kmsg.Response) answer { return func(context.Context) kmsg.Response { return r } }
+
+// A conn is one connection: a reader that decodes and handles requests, and a writer that sends their answers in order.
+type conn struct {
+	s        *Server
+	nc       net.Conn
+	id       uint64
+	host     string
+	session  session      // who asks; touched by the reader only
+	throttle atomic.Int64 // Unix nanoseconds until which nothing is read
+	pending  chan pending
+}
+
+// pending is a request that was handled and is not answered yet.
+type pending struct {
+	r      *request
+	answer answer
+	held   int    // bytes to give back to the server's budget
+	token  []byte // of an old login: sent as it is
+}
+
+func (s *Server) newConn(nc net.Conn, id uint64) *conn {
+	host, _, err := net.SplitHostPort(nc.RemoteAddr().String())
+	if err != nil {
+		host = nc.RemoteAddr().String()
+	}
+	return &conn{s: s, nc: nc, id: id, host: host, pending: make(chan pending, maxPipelined)}
+}
+
+// run serves the connection until it ends or ctx does.
+func (c *conn) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { c.nc.Close() })()
+	if err := c.handshake(ctx); err != nil {
+		c.s.log.Debug("connection refused", "client", c.nc.RemoteAddr(), "err", err)
+		return
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		defer cancel()
+		c.write(ctx)
+	}()
+	err := c.read(ctx)
+	close(c.pending)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {
+		c.s.log.Debug("connection closed", "client", c.nc.RemoteAddr(), "err", err)
+	}
+	if errors.Is(err, errFrame) || errors.Is(err, errVersion) {
+		<-written // what was asked before is answered
+	}
+	cancel()
+	<-written
+}
+
+// read handles requests until the connection ends.
+func (c *conn) read(ctx context.Context) error {
+	in := bufio.NewReaderSize(c.nc, 64<<10)
+	for {
+		if err := c.rest(ctx); err != nil {
+			return err
+		}
+		if err := c.nc.SetReadDeadline(time.Now().Add(idleAfter)); err != nil {
+			return err
+		}
+		if err := c.next(ctx, in); err != nil {
+			return err
+		}
+	}
+}
+
+// next reads one frame and handles it.
+func (c *conn) next(ctx context.Context, in *bufio.Reader) error {
+	if c.session.Raw() {
+		return c.token(ctx, in)
+	}
+	frame, err := readFrame(in, c.frameLimit)
+	if err != nil {
+		return err
+	}
+	return c.accept(ctx, frame)
+}
+
+// token handles a login of the old kind, whose frames are bare tokens.
+func (c *conn) token(ctx context.Context, in *bufio.Reader) error {
+	token, err := readToken(in)
+	if err != nil {
+		return err
+	}
+	answer, err := c.session.Token(token, time.Now())
+	if err != nil {
+		return err
+	}
+	return c.queue(ctx, pending{token: answer})
+}
+
+// frameLimit bounds a frame by what it says it is, and by whether it is known who sends it.
+func (c *conn) frameLimit(key int16) int {
+	switch {
+	case c.session.Admit(key, time.Now()) != nil:
+		return maxFirstFrame
+	case key == int16(kmsg.Produce):
+		return c.s.settings.broker().RequestBytesMax
+	}
+	return maxSmallFrame
+}
+
+// accept decodes and handles one frame. A request that nobody knows ends the connection, as Kafka does, except that
+// ApiVersions in an unknown version is told what there is.
+func (c *conn) accept(ctx context.Context, frame []byte) error {
+	r, err := decode(frame, c.s.apis)
+	if errors.Is(err, errVersion) && r.key == int16(kmsg.ApiVersions) {
+		r.conn = c
+		return c.queue(ctx, pending{r: r, answer: now(c.s.unsupportedApiVersions())})
+	}
+	if err != nil {
+		return err
+	}
+	r.conn, r.principal = c, c.session.Principal()
+	if err := c.s.budget.take(ctx, r.bytes); err != nil {
+		return err
+	}
+	a, err := c.s.handle(ctx, r)
+	if err != nil {
+		c.s.budget.give(r.bytes)
+		return err
+	}
+	return c.queue(ctx, pending{r: r, answer: a, held: r.bytes})
+}
+
+func (c *conn) queue(ctx context.Context, p pending) error {
+	select {
+	case c.pending <- p:
+		return nil
+	case <-ctx.Done():
+		c.s.budget.give(p.held)
+		return context.Cause(ctx)
+	}
+}
+
+// write sends answers in order. After an error it goes on taking answers, unsent, so that what they wait for is let go.
+func (c *conn) write(ctx context.Context) {
+	var out []byte
+	var broken error
+	for p := range c.pending {
+		if p.r == nil {
+			broken = errors.Join(broken, c.sendToken(p.token))
+			continue
+		}
+		response := p.answer(ctx)
+		c.s.budget.give(p.held)
+		if response == nil || broken != nil {
+			continue
+		}
+		out = appendAnswer(out[:0], p.r, response)
+		c.s.release(response)
+		if _, broken = c.nc.Write(out); broken != nil || p.r.last {
+			c.nc.Close()
+		}
+		if cap(out) > 4<<20 {
+			out = nil
+		}
+	}
+}
+
+func (c *conn) sendToken(token []byte) error {
+	_, err := c.nc.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...))
+	return err
+}
+
+// rest waits out a quota that this connection is over.
+func (c *conn) rest(ctx context.Context) error {
+	wait := time.Until(time.Unix(0, c.throttle.Load()))
+	if wait <= 0 {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// mute lets nothing be read for a while.
+func (c *conn) mute(d time.Duration) {
+	until := time.Now().Add(d).UnixNano()
+	for {
+		was := c.throttle.Load()
+		if until <= was || c.throttle.CompareAndSwap(was, until) {
+			return
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"ravenswood.dev/internal/broker/acl"
+)
+
+// Frames of a connection are bounded before they are read, since the length is what a stranger says. Only produce
+// requests carry much.
+const (
+	maxFirstFrame = 64 << 10 // until it is known who asks
+	maxSmallFrame = 8 << 20  // everything but produce
+	headerPeek    = 4        // key and version come first, and tell the bound
+)
+
+// A request is one request of a connection.
+type request struct {
+	conn        *conn
+	key         int16
+	version     int16
+	correlation int32
+	client      string // client id; empty if it has none
+	body        kmsg.Request
+	bytes       int // size of its frame
+	principal   acl.Principal
+	last        bool // the connection is closed after the answer
+}
+
+// errFrame is a frame that cannot be Kafka's protocol; the connection is closed.
+var errFrame = errors.New("not a Kafka request")
+
+// errVersion is a request that this broker does not know, or not in that version.
+var errVersion = errors.New("unsupported request")
+
+// readFrame reads one frame into memory of the given function. Its bound depends on what kind of request it is.
+func readFrame(r io.Reader, limit func(key int16) int) ([]byte, error) {
+	var head [4 + headerPeek]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	size := int(int32(binary.BigEndian.Uint32(head[:])))
+	key := int16(binary.BigEndian.Uint16(head[4:]))
+	if size < 8 || size > limit(key) {
+		return nil, fmt.Errorf("%w: a frame of %d bytes", errFrame, size)
+	}
+	frame := make([]byte, size)
+	copy(frame, head[4:])
+	_, err := io.ReadFull(r, frame[headerPeek:])
+	return frame, err
+}
+
+// readToken reads one bare token of a login.
+func readToken(r io.Reader) ([]byte, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	size := int(int32(binary.BigEndian.Uint32(head[:])))
+	if size < 0 || size > maxFirstFrame {
+		return nil, fmt.Errorf("%w: a token of %d bytes", errFrame, size)
+	}
+	token := make([]byte, size)
+	_, err := io.ReadFull(r, token)
+	return token, err
+}
+
+// decode reads header and body of a frame. For an unknown version the request comes back without body, with errVersion.
+func decode(frame []byte, apis map[int16]api) (*request, error) {
+	b := kbin.Reader{Src: frame}
+	r := &request{key: b.Int16(), version: b.Int16(), correlation: b.Int32(), bytes: len(frame)}
+	if id := b.NullableString(); id != nil {
+		r.client = *id
+	}
+	if !b.Ok() {
+		return nil, fmt.Errorf("%w: a torn header", errFrame)
+	}
+	api, known := apis[r.key]
+	if !known {
+		return r, errVersion
+	}
+	if r.version < api.min || r.version > api.max {
+		return r, errVersion
+	}
+	r.body = kmsg.RequestForKey(r.key)
+	r.body.SetVersion(r.version)
+	if r.body.IsFlexible() {
+		kmsg.SkipTags(&b)
+	}
+	if !b.Ok() {
+		return nil, fmt.Errorf("%w: a torn header", errFrame)
+	}
+	if err := r.body.ReadFrom(b.Src); err != nil {
+		return nil, fmt.Errorf("%w: %s version %d: %w", errFrame, kmsg.NameForKey(r.key), r.version, err)
+	}
+	return r, nil
+}
+
+// appendAnswer appends a frame with the answer to r.
+func appendAnswer(dst []byte, r *request, answer kmsg.Response) []byte {
+	at := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(r.correlation))
+	// The answer to ApiVersions has the old header in every version: whoever asks does not know yet what we speak.
+	if answer.IsFlexible() && answer.Key() != int16(kmsg.ApiVersions) {
+		dst = append(dst, 0)
+	}
+	dst = answer.AppendTo(dst)
+	binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
+	return dst
+}

@@ -1,0 +1,178 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"ravenswood.dev/internal/broker/batch"
+	"ravenswood.dev/internal/broker/commitlog"
+	"ravenswood.dev/internal/broker/txn"
+)
+
+// A partition is one log with what is known of its producers, and the readers that wait for more.
+type partition struct {
+	topic *topic
+	index int32
+
+	mu        sync.Mutex // one writer; guards the log against a second one, and producers
+	log       *commitlog.Log
+	producers *txn.Producers // GUARDED_BY(mu)
+	deleted   bool           // GUARDED_BY(mu)
+
+	durable atomic.Int64          // high watermark: readers see what lies below
+	stable  atomic.Int64          // last stable offset: readers of committed records see what lies below
+	fence   atomic.Pointer[error] // why the partition serves nobody
+
+	waiting waiting
+}
+
+// fenced returns what clients are told when the partition's files cannot be trusted.
+func (p *partition) fenced() error {
+	if p.fence.Load() != nil {
+		return kerr.KafkaStorageError
+	}
+	return nil
+}
+
+// fail fences the partition when err says that its files cannot be trusted any more, and returns what clients are told.
+// A full disk is not such a case: nothing was written, and the next attempt may succeed.
+func (p *partition) fail(err error) error {
+	if _, damaged := errors.AsType[*commitlog.DamageError](err); damaged || errors.Is(err, commitlog.ErrBroken) {
+		if p.fence.CompareAndSwap(nil, &err) {
+			p.topic.s.damaged(p, err)
+		}
+	} else {
+		p.topic.s.refusedWrite(p, err)
+	}
+	return kerr.KafkaStorageError
+}
+
+// sync makes what was appended durable and shows it to readers. It implements durable.
+func (p *partition) sync() error {
+	end, err := p.syncLog()
+	if err != nil {
+		return p.fail(err)
+	}
+	p.advance(end)
+	return nil
+}
+
+func (p *partition) syncLog() (int64, error) {
+	if p.topic.s.sync.off {
+		return p.log.End(), nil
+	}
+	return p.log.Sync()
+}
+
+// advance moves the high watermark and with it the last stable offset, and wakes readers.
+func (p *partition) advance(end int64) {
+	for was := p.durable.Load(); end > was; was = p.durable.Load() {
+		if p.durable.CompareAndSwap(was, end) {
+			break
+		}
+	}
+	p.mu.Lock()
+	p.settle()
+	p.mu.Unlock()
+	p.waiting.wake()
+}
+
+// settle works out the last stable offset: the first record of the oldest open transaction, or the high watermark.
+func (p *partition) settle() {
+	stable := p.durable.Load()
+	if first, open := p.producers.FirstOpen(); open && first < stable {
+		stable = first
+	}
+	p.stable.Store(stable)
+}
+
+// appended is where a batch came to lie.
+type appended struct {
+	base      int64
+	millis    int64 // log append time, or -1
+	duplicate bool
+}
+
+// append writes one batch of a producer, after asking whether its sequence is the next. h is the header of raw.
+func (p *partition) append(h batch.Header, raw []byte, appendTime bool, now time.Time) (appended, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.writable(); err != nil {
+		return appended{}, err
+	}
+	verdict, err := p.producers.Check(h, now)
+	if err != nil {
+		return appended{}, err
+	}
+	if verdict.Duplicate {
+		return appended{base: verdict.First, millis: verdict.AppendTime, duplicate: true}, nil
+	}
+	return p.write(raw, appendTime, now)
+}
+
+func (p *partition) writable() error {
+	if p.deleted {
+		return kerr.UnknownTopicOrPartition
+	}
+	return p.fenced()
+}
+
+// write puts a batch at the end. The caller holds mu.
+func (p *partition) write(raw []byte, appendTime bool, now time.Time) (appended, error) {
+	at := appended{base: p.log.End(), millis: -1}
+	batch.SetBase(raw, at.base, p.topic.s.epoch)
+	if appendTime {
+		at.millis = now.UnixMilli()
+		batch.SetAppendTime(raw, at.millis)
+	}
+	h, err := batch.Parse(raw)
+	if err != nil {
+		return appended{}, kerr.CorruptMessage
+	}
+	if err := p.log.Append(h, raw); err != nil {
+		return appended{}, p.fail(fmt.Errorf("append to %s: %w", p, err))
+	}
+	return at, nil
+}
+
+// mark ends a transaction in this partition. A partition that does not have it open, or that is gone, needs no marker.
+func (p *partition) mark(m batch.Marker, first int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	open, ok := p.producers.OpenOf(m.ProducerID)
+	if !ok || open.First != first || p.writable() != nil {
+		return nil
+	}
+	_, err := p.write(batch.EncodeMarker(m), false, m.Time)
+	return err
+}
+
+// openOf is the first offset of a producer's open transaction here.
+func (p *partition) openOf(producer int64) (int64, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	open, ok := p.producers.OpenOf(producer)
+	return open.First, ok
+}
+
+// limit is the offset that a reader sees up to.
+func (p *partition) limit(committed bool) int64 {
+	if committed {
+		return p.stable.Load()
+	}
+	return p.durable.Load()
+}
+
+// close gives the files back, with sidecars, so that the next start reads nothing.
+func (p *partition) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.Close()
+}
+
+func (p *partition) String() string { return fmt.Sprintf("%s/%d", p.topic.name, p.index) }

@@ -1,0 +1,336 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"ravenswood.dev/internal/broker/acl"
+)
+
+// The operations that handlers ask for, by short names.
+const (
+	opRead            = kmsg.ACLOperationRead
+	opWrite           = kmsg.ACLOperationWrite
+	opCreate          = kmsg.ACLOperationCreate
+	opDelete          = kmsg.ACLOperationDelete
+	opAlter           = kmsg.ACLOperationAlter
+	opDescribe        = kmsg.ACLOperationDescribe
+	opDescribeConfigs = kmsg.ACLOperationDescribeConfigs
+	opAlterConfigs    = kmsg.ACLOperationAlterConfigs
+	opIdempotentWrite = kmsg.ACLOperationIdempotentWrite
+)
+
+// Security says who may connect and what they may do. The zero value lets everybody do everything, which is right for a
+// loopback address only.
+type Security struct {
+	TLS        *tls.Config       // nil: connections are not encrypted
+	Mapping    acl.Mapping       // from client certificates to principals
+	Mechanisms []acl.Mechanism   // of SASL; none: nobody logs in
+	Lifetime   time.Duration     // of a login; 0: as long as the connection
+	Authorize  bool              // look at access control lists
+	SuperUsers []acl.Principal   // may do everything
+	OpenIfNone bool              // what no list speaks of is open to all
+	Users      map[string]string // passwords by name, set at the start unless the user has them
+	// ConnectionsPerAddress bounds connections of one address; 0: no bound of its own.
+	ConnectionsPerAddress int
+}
+
+// session is who a connection is.
+type session = *acl.Session
+
+// security is the shell around package acl.
+type security struct {
+	s     *Server
+	o     Security
+	state *acl.State
+	gate  *acl.Gate
+	plan  sync.Mutex // from the plan of a change until it is applied
+
+	mu     sync.Mutex
+	leaves map[net.Conn]func() // GUARDED_BY(mu)
+}
+
+func newSecurity(s *Server, o Security) (*security, error) {
+	for _, m := range o.Mechanisms {
+		if m == acl.Plain && o.TLS == nil {
+			return nil, errors.New("offer SASL PLAIN: it sends passwords, so it needs TLS")
+		}
+	}
+	options := acl.Options{SuperUsers: o.SuperUsers, AllowWithoutBinding: o.OpenIfNone}
+	gate := acl.NewGate(s.settings.broker().ConnectionsMax, o.ConnectionsPerAddress)
+	return &security{s: s, o: o, state: acl.New(options), gate: gate, leaves: map[net.Conn]func(){}}, nil
+}
+
+// begin writes what the state needs before it serves, users given at the start among it.
+func (sec *security) begin(ctx context.Context) error {
+	if err := sec.apply(ctx, sec.state.Begin()); err != nil {
+		return err
+	}
+	for name, password := range sec.o.Users {
+		if sec.state.Users.Matches(name, password) {
+			continue
+		}
+		entries, err := sec.state.Users.Set(name, password, acl.DefaultIterations)
+		if err != nil {
+			return fmt.Errorf("set the password of user %q: %w", name, err)
+		}
+		if err := sec.apply(ctx, entries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply makes entries durable and puts them in effect.
+func (sec *security) apply(ctx context.Context, entries []acl.Entry) error {
+	for _, e := range entries {
+		var failed error
+		err := sec.s.noteAndApply(entrySecurity, e, func() { failed = sec.state.Apply(e) })
+		if err = errors.Join(err, failed); err != nil {
+			return err
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	return sec.s.lasting(ctx)
+}
+
+// admit counts a connection, or says that there are too many.
+func (sec *security) admit(nc net.Conn) bool {
+	host, _, err := net.SplitHostPort(nc.RemoteAddr().String())
+	if err != nil {
+		host = nc.RemoteAddr().String()
+	}
+	leave, err := sec.gate.Enter(host)
+	if err != nil {
+		sec.s.log.Warn("connection refused", "client", nc.RemoteAddr(), "err", err)
+		return false
+	}
+	sec.mu.Lock()
+	defer sec.mu.Unlock()
+	sec.leaves[nc] = leave
+	return true
+}
+
+func (sec *security) leave(nc net.Conn) {
+	sec.mu.Lock()
+	leave := sec.leaves[nc]
+	delete(sec.leaves, nc)
+	sec.mu.Unlock()
+	if leave != nil {
+		leave()
+	}
+}
+
+// handshakeWithin bounds how long a client may take to agree on TLS.
+const handshakeWithin = 10 * time.Second
+
+// handshake agrees on TLS and finds out who the client is by its certificate.
+func (c *conn) handshake(ctx context.Context) error {
+	sec := c.s.security
+	principal := acl.Anonymous
+	if sec.o.TLS != nil {
+		tc := tls.Server(c.nc, sec.o.TLS)
+		ctx, cancel := context.WithTimeout(ctx, handshakeWithin)
+		defer cancel()
+		if err := tc.HandshakeContext(ctx); err != nil {
+			return fmt.Errorf("agree on TLS: %w", err)
+		}
+		var err error
+		if principal, err = sec.o.Mapping.Principal(tc.ConnectionState()); err != nil {
+			return err
+		}
+		c.nc = tc
+	}
+	o := acl.SessionOptions{Mechanisms: sec.o.Mechanisms, TLS: sec.o.TLS != nil, Lifetime: sec.o.Lifetime}
+	c.session = acl.NewSession(sec.state.Users, o, principal)
+	return nil
+}
+
+// guard asks for the client of a request; without authorisation it lets everything pass.
+func (sec *security) guard(r *request) acl.Guard {
+	if !sec.o.Authorize {
+		return acl.Guard{}
+	}
+	return sec.state.ACLs.Guard(r.principal, r.conn.host)
+}
+
+// allowed asks whether the client of a request may do something.
+func (s *Server) allowed(r *request, on acl.Resource, op kmsg.ACLOperation) bool {
+	return s.security.guard(r).Allowed(op, on)
+}
+
+// operations is what the client may do, as the bits that answers carry.
+func (sec *security) operations(r *request, on acl.Resource) int32 {
+	return sec.guard(r).Operations(on)
+}
+
+// charge counts bytes against the quota of a client, and mutes its connection for as long as it is over.
+func (s *Server) charge(r *request, kind acl.QuotaKind, bytes int) (throttleMillis int32) {
+	client := acl.Client{User: r.principal.Name(), ID: r.client, IP: r.conn.host}
+	throttle := s.security.state.Quotas.Charge(client, kind, int64(bytes), time.Now())
+	if throttle <= 0 {
+		return 0
+	}
+	r.conn.mute(throttle)
+	return int32(max(throttle.Milliseconds(), 1))
+}
+
+// saslHandshake agrees on a mechanism.
+func saslHandshake(_ *Server, _ context.Context, r *request) kmsg.Response {
+	answer, last := r.conn.session.Handshake(r.body.(*kmsg.SASLHandshakeRequest))
+	r.last = last
+	return answer
+}
+
+// saslAuthenticate takes one token of the mechanism.
+func saslAuthenticate(_ *Server, _ context.Context, r *request) kmsg.Response {
+	answer, last := r.conn.session.Authenticate(r.body.(*kmsg.SASLAuthenticateRequest), time.Now())
+	r.last = last
+	return answer
+}
+
+func describeACLs(s *Server, _ context.Context, r *request) kmsg.Response {
+	req := r.body.(*kmsg.DescribeACLsRequest)
+	if err := s.aclsOff(r, opDescribe); err != nil {
+		out := req.ResponseKind().(*kmsg.DescribeACLsResponse)
+		out.ErrorCode, out.ErrorMessage = code(err), message(err)
+		return out
+	}
+	return s.security.state.ACLs.Describe(req)
+}
+
+// aclsOff says why access control lists may not be seen or changed: nobody looks at them, or the client may not.
+func (s *Server) aclsOff(r *request, op kmsg.ACLOperation) error {
+	if !s.security.o.Authorize {
+		return &detailed{kerr.SecurityDisabled, "no authorizer is configured on the broker: start it with --authorize"}
+	}
+	if !s.allowed(r, acl.Cluster(), op) {
+		return kerr.ClusterAuthorizationFailed
+	}
+	return nil
+}
+
+func createACLs(s *Server, ctx context.Context, r *request) kmsg.Response {
+	req := r.body.(*kmsg.CreateACLsRequest)
+	err := s.aclsOff(r, opAlter)
+	if err == nil {
+		s.security.plan.Lock()
+		defer s.security.plan.Unlock()
+		answer, entries := s.security.state.ACLs.Create(req)
+		if err = s.security.apply(ctx, entries); err == nil {
+			return answer
+		}
+	}
+	out := req.ResponseKind().(*kmsg.CreateACLsResponse)
+	for range req.Creations {
+		one := kmsg.NewCreateACLsResponseResult()
+		one.ErrorCode, one.ErrorMessage = code(err), message(err)
+		out.Results = append(out.Results, one)
+	}
+	return out
+}
+
+func deleteACLs(s *Server, ctx context.Context, r *request) kmsg.Response {
+	req := r.body.(*kmsg.DeleteACLsRequest)
+	err := s.aclsOff(r, opAlter)
+	if err == nil {
+		s.security.plan.Lock()
+		defer s.security.plan.Unlock()
+		answer, entries := s.security.state.ACLs.Delete(req)
+		if err = s.security.apply(ctx, entries); err == nil {
+			return answer
+		}
+	}
+	out := req.ResponseKind().(*kmsg.DeleteACLsResponse)
+	for range req.Filters {
+		one := kmsg.NewDeleteACLsResponseResult()
+		one.ErrorCode, one.ErrorMessage = code(err), message(err)
+		out.Results = append(out.Results, one)
+	}
+	return out
+}
+
+func describeClientQuotas(s *Server, _ context.Context, r *request) kmsg.Response {
+	req := r.body.(*kmsg.DescribeClientQuotasRequest)
+	if !s.allowed(r, acl.Cluster(), opDescribeConfigs) {
+		out := req.ResponseKind().(*kmsg.DescribeClientQuotasResponse)
+		out.ErrorCode, out.ErrorMessage = kerr.ClusterAuthorizationFailed.Code, message(kerr.ClusterAuthorizationFailed)
+		return out
+	}
+	return s.security.state.Quotas.Describe(req)
+}
+
+func alterClientQuotas(s *Server, ctx context.Context, r *request) kmsg.Response {
+	req := r.body.(*kmsg.AlterClientQuotasRequest)
+	var err error
+	if s.allowed(r, acl.Cluster(), opAlterConfigs) {
+		s.security.plan.Lock()
+		defer s.security.plan.Unlock()
+		answer, entries := s.security.state.Quotas.Alter(req)
+		if err = s.security.apply(ctx, entries); err == nil {
+			return answer
+		}
+	} else {
+		err = kerr.ClusterAuthorizationFailed
+	}
+	out := req.ResponseKind().(*kmsg.AlterClientQuotasResponse)
+	for _, e := range req.Entries {
+		one := kmsg.NewAlterClientQuotasResponseEntry()
+		one.ErrorCode, one.ErrorMessage = code(err), message(err)
+		for _, part := range e.Entity {
+			p := kmsg.NewAlterClientQuotasResponseEntryEntity()
+			p.Type, p.Name = part.Type, part.Name
+			one.Entity = append(one.Entity, p)
+		}
+		out.Entries = append(out.Entries, one)
+	}
+	return out
+}
+
+func describeUserScramCredentials(s *Server, _ context.Context, r *request) kmsg.Response {
+	req := r.body.(*kmsg.DescribeUserSCRAMCredentialsRequest)
+	if !s.allowed(r, acl.Cluster(), opDescribe) {
+		out := req.ResponseKind().(*kmsg.DescribeUserSCRAMCredentialsResponse)
+		out.ErrorCode, out.ErrorMessage = kerr.ClusterAuthorizationFailed.Code, message(kerr.ClusterAuthorizationFailed)
+		return out
+	}
+	return s.security.state.Users.Describe(req)
+}
+
+func alterUserScramCredentials(s *Server, ctx context.Context, r *request) kmsg.Response {
+	req := r.body.(*kmsg.AlterUserSCRAMCredentialsRequest)
+	var err error
+	if s.allowed(r, acl.Cluster(), opAlter) {
+		s.security.plan.Lock()
+		defer s.security.plan.Unlock()
+		answer, entries := s.security.state.Users.Alter(req)
+		if err = s.security.apply(ctx, entries); err == nil {
+			return answer
+		}
+	} else {
+		err = kerr.ClusterAuthorizationFailed
+	}
+	out := req.ResponseKind().(*kmsg.AlterUserSCRAMCredentialsResponse)
+	refuse := func(name string) {
+		one := kmsg.NewAlterUserSCRAMCredentialsResponseResult()
+		one.User, one.ErrorCode, one.ErrorMessage = name, code(err), message(err)
+		out.Results = append(out.Results, one)
+	}
+	for _, d := range req.Deletions {
+		refuse(d.Name)
+	}
+	for _, u := range req.Upsertions {
+		refuse(u.Name)
+	}
+	return out
+}
