@@ -1,0 +1,30 @@
+package kafkatest_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+
+	"ravenswood.dev/internal/kafka/kafkatest"
+)
+
+// TestMain lets more cases run at once than there are processors: nearly all of them wait for the broker.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// report prints the summary as one line of JSON, which `go run ./test/kafka conformance` looks for.
+func report(t *testing.T, s kafkatest.Summary) {
+	t.Helper()
+	line, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("conformance: %s\n", line)
+}
