@@ -15,7 +15,7 @@ RACE     ?= ./internal/admin ./internal/broker ./internal/component/... ./intern
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint bench crash fuzz generate
+.PHONY: help run test race lint bench clients crash fuzz generate
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: ## measure; the last line of each is one JSON object with its ratio to a 
 
 crash: ## kill workers KILLS times under load and count what was lost, repeated or out of order
 	$(GO) run ./test/crash --kills $(KILLS)
+
+clients: ## run Kafka clients of other makers against the broker; those that cannot run here are named
+	$(GO) run ./test/clients
 
 fuzz: ## fuzz every decoder of foreign bytes, each for FUZZTIME
 	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u); do \

@@ -51,6 +51,7 @@ type options struct {
 	parallel  int           // clients at a time
 	bound     time.Duration // longest time of the whole run
 	cache     string        // folder of what was fetched
+	page      string        // page of the docs to write the results into; empty for none
 }
 
 func parse(args []string) (options, error) {
@@ -64,6 +65,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.parallel, "parallel", 2, "clients that run at the same time")
 	f.DurationVar(&o.bound, "timeout", 10*time.Minute, "longest time of the whole run")
 	f.StringVar(&o.cache, "cache", defaultCache(), "folder for what is fetched")
+	f.StringVar(&o.page, "page", "", "write the results into this page of the docs; needs every client")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -81,6 +83,9 @@ func parse(args []string) (options, error) {
 func (o options) check() error {
 	if o.parallel < 1 {
 		return fmt.Errorf("read --parallel %d: want 1 or more", o.parallel)
+	}
+	if o.page != "" && len(o.only) > 0 {
+		return errors.New("read --page: the page is about every client, leave out --only")
 	}
 	_, err := choose(clients(), o.only)
 	return err
@@ -111,18 +116,28 @@ func prove(ctx context.Context, o options) (ok bool, err error) {
 	if o.install {
 		return installed(ready, o.required), nil
 	}
-	addr := o.bootstrap
-	if addr == "" {
-		b, err := startBroker(ctx, root)
-		if err != nil {
-			return false, err
-		}
-		defer func() { err = errors.Join(err, b.stop()) }()
-		addr = b.addr
-	}
 	began := time.Now()
-	rows := runAll(ctx, ready, addr, o.parallel)
-	s := summarise(rows, o, addr, time.Since(began))
+	rows, err := runOn(ctx, ready, o, root)
+	s := summarise(rows, o, time.Since(began))
 	printTable(os.Stdout, rows)
-	return s.OK, printSummary(os.Stdout, s)
+	if err != nil {
+		return false, err
+	}
+	if o.page != "" {
+		err = writePage(o.page, rows)
+	}
+	return s.OK, errors.Join(err, printSummary(os.Stdout, s))
+}
+
+// runOn runs the clients on the broker that was named, or on one of our own. That ours did not end in order is an error.
+func runOn(ctx context.Context, ready []prepared, o options, root string) (rows []row, err error) {
+	if o.bootstrap != "" {
+		return runAll(ctx, ready, o.bootstrap, o.parallel), nil
+	}
+	b, err := startBroker(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	rows = runAll(ctx, ready, b.addr, o.parallel)
+	return rows, b.stop()
 }

@@ -74,10 +74,10 @@ type tally struct {
 	Passed  int    `json:"passed"`
 }
 
-func summarise(rows []row, o options, addr string, took time.Duration) summary {
+func summarise(rows []row, o options, took time.Duration) summary {
 	s := summary{Broker: "raven", Clients: map[string]tally{}, Failed: []string{}, Absent: []string{}, LeftOut: []string{}, Seconds: took.Round(100 * time.Millisecond).Seconds()}
 	if o.bootstrap != "" {
-		s.Broker = addr
+		s.Broker = o.bootstrap
 	}
 	for _, r := range rows {
 		s.count(r)
