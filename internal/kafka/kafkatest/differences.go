@@ -9,6 +9,9 @@ import (
 //go:embed differences.txt
 var differencesText string
 
+// fatal begins the reason of a difference that is not tried, because the target would not survive it.
+const fatal = "fatal:"
+
 // differencesOf reads the accepted differences of one target: case to reason.
 func differencesOf(target string) (map[string]string, error) {
 	return parseDifferences(differencesText, target)

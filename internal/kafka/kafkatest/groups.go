@@ -1,8 +1,8 @@
 package kafkatest
 
 import (
+	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -123,7 +123,9 @@ func groupMetadata(t *T) {
 	equal(t, "members the leader is told", len(res.Members), 2)
 	equal(t, "members a follower is told", len(follower.Members), 0)
 	for _, m := range res.Members {
-		equal(t, "metadata", strings.TrimSuffix(string(m.ProtocolMetadata), m.MemberID), "range")
+		if !bytes.Equal(m.ProtocolMetadata, subscription("range"+m.MemberID)) {
+			t.Fatalf("metadata of %s: %q", m.MemberID, m.ProtocolMetadata)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ package kafkatest
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -127,8 +128,8 @@ func (r *runner) list(t *testing.T) {
 				tt.Parallel()
 				ct := r.begin(tt, name)
 				defer ct.end()
-				c.run(ct)
-				ct.done = true
+				ct.survivable()
+				ct.attempt(c.run)
 			})
 		}
 	}
@@ -154,8 +155,7 @@ func (r *runner) restart(t *testing.T) {
 		t.Run("after/"+h.name, func(tt *testing.T) {
 			ct := r.begin(tt, "restart/"+h.name)
 			defer ct.end()
-			h.after(ct)
-			ct.done = true
+			ct.attempt(h.after)
 		})
 	}
 }
@@ -208,6 +208,27 @@ func (t *T) Fatalf(format string, args ...any) {
 		t.TB.Fatalf(format, args...)
 	}
 	t.TB.Skipf("ACCEPTED DIFFERENCE: %s: found: %s", t.reason, fmt.Sprintf(format, args...))
+}
+
+// attempt runs a case. An answer without the parts that a case looks at makes it panic, which is a failure like others.
+func (t *T) attempt(run func(*T)) {
+	defer func() {
+		if !t.done && !t.Failed() && !t.Skipped() {
+			if cause := recover(); cause != nil {
+				t.Fatalf("the answer lacks something: %v\n%s", cause, debug.Stack())
+			}
+		}
+	}()
+	run(t)
+	t.done = true
+}
+
+// survivable ends a case before it begins if the target is known not to survive it.
+func (t *T) survivable() {
+	t.Helper()
+	if strings.HasPrefix(t.reason, fatal) {
+		t.Fatalf("not tried")
+	}
 }
 
 // leaveOut ends the case because the target lacks what it needs.

@@ -176,7 +176,7 @@ func (t *T) wantRefused(raw []byte, want ...*kerr.Error) {
 }
 
 func produceEmpty(t *T)   { t.wantRefused(plain().bytes(), kerr.InvalidRecord, kerr.CorruptMessage) }
-func produceNothing(t *T) { t.wantRefused(nil, kerr.InvalidRecord, kerr.CorruptMessage) }
+func produceNothing(t *T) { t.wantRefused([]byte{}, kerr.InvalidRecord, kerr.CorruptMessage) }
 func produceBadMagic(t *T) {
 	t.wantRefused(altered(plain("a").bytes(), 16, 9), kerr.CorruptMessage, kerr.InvalidRecord, kerr.UnsupportedForMessageFormat)
 }

@@ -10,8 +10,15 @@ import (
 	"ravenswood.dev/internal/kafka/kafkatest"
 )
 
-// TestMain lets more cases run at once than there are processors: nearly all of them wait for the broker.
+// TestMain is also the main function of kfake's process. It lets more cases run at once than there are processors: nearly all of them wait for the broker.
 func TestMain(m *testing.M) {
+	if where := os.Getenv(envKfake); where != "" {
+		if err := serveKfake(where); err != nil {
+			fmt.Fprintln(os.Stderr, "kfake:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
