@@ -1,12 +1,11 @@
-// Package broker runs the embedded default: a single-node Kafka broker inside this process, durable in one directory,
-// on one loopback address, so that Ravenswood needs no other software and any Kafka client can join in.
+// Package broker runs the embedded default: a single-node Kafka broker inside this process, durable in one directory, so
+// that Ravenswood needs no other software and any Kafka client can join in.
 //
-// A Broker is safe for concurrent use. Nobody outside this package may know what answers the protocol: everything else
-// talks to Addr through package kafka, and only package node and tests import this one.
+// This package owns the directory and the port and puts the parts together; the protocol is package server, over the cores
+// in the folders beside it (docs/internals/broker.md).
 //
-// Not to be assumed: that acknowledged records survive a power loss (they survive the death of the process, since
-// they are handed to the operating system before they are acknowledged), and that the address asks who you are (there
-// is no authentication, which is why only loopback addresses are served).
+// A Broker is safe for concurrent use. Everything else talks to Addr through package kafka, and only package node and tests
+// import this one. Acknowledged records survive the death of the process and, unless Options.NoSync, a loss of power.
 package broker
 
 import (
@@ -14,14 +13,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
+	"ravenswood.dev/internal/broker/disk"
+	"ravenswood.dev/internal/broker/server"
 )
 
 // DefaultAddr is where the broker listens unless told otherwise. It is not Kafka's 9092, so that a real Kafka on the
@@ -31,23 +30,29 @@ const DefaultAddr = "127.0.0.1:19092"
 // DefaultPartitions is the number of partitions of a topic that is created without saying how many.
 const DefaultPartitions = 8
 
-// Options say where the broker keeps its data and where it listens.
+// Options say where the broker keeps its data and whom it serves.
 type Options struct {
-	Dir        string       // data directory; created if missing
-	Addr       string       // loopback host:port; empty is DefaultAddr, port 0 takes a free one
-	Partitions int          // of topics created without a count; 0 is DefaultPartitions
-	Log        *slog.Logger // nil logs nothing
+	Dir        string // data directory; created if missing
+	Addr       string // host:port; empty is DefaultAddr, port 0 takes a free one
+	Advertised string // host:port that clients are told to use; empty is the address that they connected to
+	Partitions int    // of topics created without a count; 0 is DefaultPartitions
+	// NoSync answers after a write instead of after its sync: safe when the process dies, not when the power fails.
+	NoSync bool
+	// Settings are Kafka's broker settings, by name.
+	Settings map[string]string
+	// Security; without it only loopback addresses are served, since nobody is asked who he is.
+	Security server.Security
+	Hooks    server.Hooks
+	Log      *slog.Logger // nil logs nothing
 }
 
 // Broker is a running broker.
 type Broker struct {
 	addr    string
 	dir     *directory
-	cluster *kfake.Cluster
-	log     *logger
-	inner   *kgo.Client // for what the broker does through its own address
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	server  *server.Server
+	ln      net.Listener
+	serving sync.WaitGroup
 	close   sync.Once
 	err     error
 }
@@ -56,18 +61,25 @@ type Broker struct {
 // The errors a person can mend are *HeldError, *ForeignError, *FormatError and *PortError.
 func Start(ctx context.Context, o Options) (*Broker, error) {
 	o = o.withDefaults()
-	if err := checkLoopback(ctx, o.Addr); err != nil {
-		return nil, err
+	if !guarded(o.Security) {
+		if err := checkLoopback(ctx, o.Addr); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := openDirectory(o.Dir, o.Addr)
 	if err != nil {
 		return nil, err
 	}
-	b, err := serve(ctx, dir, o)
+	b, err := open(ctx, dir, o)
 	if err != nil {
 		return nil, errors.Join(err, dir.release())
 	}
 	return b, nil
+}
+
+// guarded says whether clients are asked who they are.
+func guarded(s server.Security) bool {
+	return len(s.Mechanisms) > 0 || s.TLS != nil && s.TLS.ClientCAs != nil
 }
 
 func (o Options) withDefaults() Options {
@@ -83,9 +95,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func serve(ctx context.Context, dir *directory, o Options) (*Broker, error) {
-	auto := &autoCreator{log: o.Log}
-	ln, err := listen(ctx, o.Addr, auto.before)
+// open listens first, so that a port that is taken leaves the data alone, and serves when the log is mended.
+func open(ctx context.Context, dir *directory, o Options) (*Broker, error) {
+	ln, err := listen(ctx, o.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -94,71 +106,48 @@ func serve(ctx context.Context, dir *directory, o Options) (*Broker, error) {
 		return nil, errors.Join(err, ln.Close())
 	}
 	start := time.Now()
-	if err := dir.settle(o.Log); err != nil {
-		return nil, errors.Join(err, ln.Close())
-	}
-	failures := &logger{log: o.Log}
-	cluster, err := kfake.NewCluster(clusterOptions(dir.data(), ln, failures, o)...)
+	s, err := server.Open(ctx, serverOptions(dir, o))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the log in %q: %w", o.Dir, err), ln.Close())
 	}
-	inner, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("raven-broker"))
-	if err != nil {
-		cluster.Close()
-		return nil, fmt.Errorf("serve %q: %w", addr, err)
-	}
-	admin := kadm.NewClient(inner)
-	auto.serve(admin)
 	o.Log.Debug("broker started", "addr", addr, "dir", o.Dir, "took", time.Since(start).Round(time.Millisecond))
-	b := &Broker{addr: addr, dir: dir, cluster: cluster, log: failures, inner: inner}
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	b.stop = stop
-	b.running.Go(func() { retain(run, admin, o.Log) })
+	b := &Broker{addr: addr, dir: dir, server: s, ln: ln}
+	b.serving.Go(func() {
+		if err := s.Serve(ln); err != nil {
+			o.Log.Error("broker stopped listening", "addr", addr, "err", err)
+		}
+	})
 	return b, nil
 }
 
-// clusterOptions is everything that is particular to what answers the protocol today.
-func clusterOptions(data string, ln net.Listener, log *logger, o Options) []kfake.Opt {
-	return []kfake.Opt{
-		kfake.NumBrokers(1),
-		kfake.ClusterID("ravenswood"),
-		kfake.DataDir(data),
-		kfake.ListenFn(func(string, string) (net.Listener, error) { return ln, nil }),
-		kfake.WithLogger(log),
-		kfake.DefaultNumPartitions(o.Partitions),
+func serverOptions(dir *directory, o Options) server.Options {
+	settings := map[string]string{
+		"num.partitions": strconv.Itoa(o.Partitions),
 		// A crashed member must not hold its partitions for the six seconds Kafka demands at least.
-		kfake.GroupMinSessionTimeout(time.Second),
-		kfake.BrokerConfigs(brokerConfigs(o)),
+		"group.min.session.timeout.ms": "1000",
+	}
+	maps.Copy(settings, o.Settings)
+	return server.Options{
+		FS: disk.OS(dir.path), ClusterID: dir.cluster, Advertised: o.Advertised, NoSync: o.NoSync, Settings: settings,
+		Security: o.Security, Hooks: o.Hooks, ReserveBytes: reserveFor(dir.path), Log: o.Log,
 	}
 }
 
-func brokerConfigs(o Options) map[string]string {
-	return map[string]string{
-		"num.partitions":         strconv.Itoa(o.Partitions),
-		"log.cleaner.backoff.ms": never,
-		// Ten years. After Kafka's seven days a topology that was not running would begin again from the start.
-		"offsets.retention.minutes":            "5256000",
-		"group.consumer.heartbeat.interval.ms": "500",
-		"group.consumer.session.timeout.ms":    "10000",
-	}
-}
-
-// Addr is the address the broker listens on and tells its clients.
+// Addr is the address the broker listens on.
 func (b *Broker) Addr() string { return b.addr }
 
-// Close stops serving, writes what is kept in memory (producer windows, group members, open transactions) and gives
-// the directory back. Later calls return the first one's error.
+// Damages lists the partitions that serve nobody because their files were damaged.
+func (b *Broker) Damages() []server.Damage { return b.server.Damages() }
+
+// DiskFull tells whether produces are refused because there is no room.
+func (b *Broker) DiskFull() bool { return b.server.DiskFull() }
+
+// Close stops serving, writes what lets the next start read nothing, and gives the directory back. Later calls return the
+// first one's error.
 func (b *Broker) Close() error {
 	b.close.Do(func() {
-		b.stop()
-		b.running.Wait()
-		b.inner.Close()
-		before := b.log.errors.Load()
-		b.cluster.Close()
-		if b.log.errors.Load() > before {
-			b.dir.killed = true // what is on disk is what a kill would have left
-			b.err = errors.New("close the log: not everything could be written; the next start repairs it")
-		}
+		b.err = b.server.Close()
+		b.serving.Wait()
 		b.err = errors.Join(b.err, b.dir.release())
 	})
 	return b.err

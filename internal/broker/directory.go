@@ -1,31 +1,38 @@
 package broker
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"ravenswood.dev/internal/broker/disk"
 )
 
 // What is in a data directory:
 //
 //	raven-broker.json   the marker: this directory is ours, and its format
 //	owner.json          locked by the process that has the directory open, and who that is; empty once it is closed
-//	data/               the log
+//	journal/ topics/    the log
+//	reserve             space that is held back for when the disk is full
 const (
 	markerFile = "raven-broker.json"
 	ownerFile  = "owner.json"
-	dataFolder = "data"
-	format     = 1
+	format     = 2
 )
+
+// reserveMax bounds the space that is held back.
+const reserveMax = 16 << 20
 
 type marker struct {
 	Format  int       `json:"format"`
+	Cluster string    `json:"cluster"` // what clients are told; it stays with the data
 	Created time.Time `json:"created"`
 }
 
@@ -55,22 +62,26 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("open data directory %q: it is not empty and not ours (it holds %q and no %s)", e.Dir, e.Found, markerFile)
 }
 
-// FormatError says that a newer version wrote the directory. It was not touched.
+// FormatError says that another version wrote the directory, in a format that this one does not read. It was not touched.
 type FormatError struct {
 	Dir    string
 	Format int
 }
 
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("open data directory %q: a newer version of raven wrote it (format %d, this one reads up to %d)", e.Dir, e.Format, format)
+	age := "a newer"
+	if e.Format < format {
+		age = "an early"
+	}
+	return fmt.Sprintf("open data directory %q: %s version of raven wrote it (format %d, this one reads %d)", e.Dir, age, e.Format, format)
 }
 
 // directory is a data directory this process owns until release.
 type directory struct {
-	path   string
-	lock   *os.File
-	self   HeldError
-	killed bool // the last owner did not say goodbye, and what it left is not repaired yet
+	path    string
+	lock    *os.File
+	self    HeldError
+	cluster string
 }
 
 // openDirectory makes the directory ours: created if missing, refused if it is somebody else's or in use.
@@ -149,7 +160,7 @@ func checkMarker(path string, raw []byte) error {
 	if err := json.Unmarshal(raw, &m); err != nil || m.Format < 1 {
 		return fmt.Errorf("open data directory %q: its marker %s is damaged", path, markerFile)
 	}
-	if m.Format > format {
+	if m.Format != format {
 		return &FormatError{Dir: path, Format: m.Format}
 	}
 	return nil
@@ -164,11 +175,6 @@ func (d *directory) take() error {
 	held, err := tryLock(f)
 	if err == nil && !held {
 		d.lock = f
-		info, err := f.Stat()
-		if err != nil {
-			return directoryError(d.path, err)
-		}
-		d.killed = info.Size() > 0
 		return nil
 	}
 	defer f.Close()
@@ -217,45 +223,51 @@ func (d *directory) mark() error {
 		return err
 	}
 	name := filepath.Join(d.path, markerFile)
-	if _, err := os.Stat(name); err == nil {
+	if raw, err := os.ReadFile(name); err == nil {
+		var m marker
+		if err := json.Unmarshal(raw, &m); err != nil {
+			return directoryError(d.path, err)
+		}
+		d.cluster = m.Cluster
 		return nil
 	}
-	raw, err := json.Marshal(marker{Format: format, Created: time.Now().UTC()})
+	return d.writeMarker()
+}
+
+// writeMarker makes the marker, so that it survives a loss of power before anything that depends on it.
+func (d *directory) writeMarker() error {
+	d.cluster = newClusterID()
+	raw, err := json.Marshal(marker{Format: format, Cluster: d.cluster, Created: time.Now().UTC()})
 	if err != nil {
 		return directoryError(d.path, err)
 	}
-	if err := os.WriteFile(name+".new", append(raw, '\n'), 0o640); err != nil {
+	root := disk.OS(d.path)
+	f, err := root.Open(markerFile+".new", disk.Create)
+	if err != nil {
 		return directoryError(d.path, err)
 	}
-	if err := os.Rename(name+".new", name); err != nil {
+	_, err = f.WriteAt(append(raw, '\n'), 0)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return directoryError(d.path, err)
 	}
-	return nil
+	if err := root.Rename(markerFile+".new", markerFile); err != nil {
+		return directoryError(d.path, err)
+	}
+	return root.SyncDir(".")
 }
 
-func (d *directory) data() string { return filepath.Join(d.path, dataFolder) }
+// newClusterID is a random id of the form that Kafka's have: 22 characters of base64.
+func newClusterID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
 
 // release gives the directory back. An empty owner file says that it was left in order. The file stays: removing it
 // would let two processes lock two files of one name.
 func (d *directory) release() error {
-	var err error
-	if !d.killed {
-		err = d.lock.Truncate(0)
-	}
-	if err = errors.Join(err, d.lock.Close()); err != nil {
+	if err := errors.Join(d.lock.Truncate(0), d.lock.Close()); err != nil {
 		return fmt.Errorf("close data directory %q: %w", d.path, err)
 	}
-	return nil
-}
-
-// settle repairs what a killed owner left behind.
-func (d *directory) settle(log *slog.Logger) error {
-	if !d.killed {
-		return nil
-	}
-	if err := repair(d.data(), log); err != nil {
-		return err
-	}
-	d.killed = false
 	return nil
 }

@@ -47,7 +47,7 @@ func TestDirectoriesThatAreRefusedUntouched(t *testing.T) {
 	}{
 		{"somebody else's files", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "thesis.txt"), "x") }, `it is not empty and not ours (it holds "thesis.txt" and no raven-broker.json)`},
 		{"another broker's log", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "meta.json"), "{}") }, `it holds "meta.json"`},
-		{"a newer format", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "raven-broker.json"), `{"format":99}`) }, "a newer version of raven wrote it (format 99, this one reads up to 1)"},
+		{"a newer format", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "raven-broker.json"), `{"format":99}`) }, "a newer version of raven wrote it (format 99, this one reads 2)"},
 		{"a damaged marker", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "raven-broker.json"), "{") }, "its marker raven-broker.json is damaged"},
 	}
 	for _, c := range cases {

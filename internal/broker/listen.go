@@ -25,7 +25,7 @@ func (e *PortError) Error() string {
 
 func (e *PortError) Unwrap() error { return e.Err }
 
-func listen(ctx context.Context, addr string, first func(frame []byte)) (net.Listener, error) {
+func listen(ctx context.Context, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -34,7 +34,7 @@ func listen(ctx context.Context, addr string, first func(frame []byte)) (net.Lis
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: %w", addr, err)
 	}
-	return guard(ln, first), nil
+	return ln, nil
 }
 
 // checkLoopback refuses addresses that other machines could reach: nothing asks them who they are.
@@ -49,7 +49,7 @@ func checkLoopback(ctx context.Context, addr string) error {
 	}
 	for _, ip := range ips {
 		if !ip.IP.IsLoopback() {
-			return fmt.Errorf("listen on %q: the embedded broker serves this machine only, since it asks nobody who they are: use a loopback address such as %q", addr, DefaultAddr)
+			return fmt.Errorf("listen on %q: without a login the embedded broker serves this machine only, since it asks nobody who they are: use a loopback address such as %q, or turn on SASL or client certificates", addr, DefaultAddr)
 		}
 	}
 	return nil

@@ -341,14 +341,14 @@ func TestAFullDiskHoldsEverythingUpAndLosesNothing(t *testing.T) {
 	}))
 	r.ensure(p)
 	r.send(1000, 50)
-	e, stop := r.run(p, "a")
+	_, stop := r.run(p, "a")
 	r.awaitOut("out", 1)
 	ballast := filepath.Join(disk, "ballast")
 	if err := fill(ballast); err != nil {
 		t.Fatal(err)
 	}
 	close(full)
-	r.await("a refused write", func() bool { return e.Status().Restarts > 0 })
+	r.await("a refused write", b.DiskFull)
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}

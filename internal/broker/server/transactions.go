@@ -94,12 +94,27 @@ func (t *transactions) decide(ctx context.Context, d txn.Decide) error {
 	if err := t.s.lasting(context.WithoutCancel(ctx)); err != nil {
 		return kerr.CoordinatorNotAvailable
 	}
-	if err := t.finish(d); err != nil {
+	marked, err := t.finish(d)
+	if err != nil {
 		t.s.log.Warn("markers not written, trying again", "transaction", d.ID, "err", err)
 		t.s.running.Go(func() { t.finishLater(d) })
 		return kerr.ConcurrentTransactions
 	}
+	t.show(ctx, marked)
 	return nil
+}
+
+// show waits until readers see how the transaction ended: who was told of a commit and reads finds it. The decision is
+// durable whatever comes of it.
+func (t *transactions) show(ctx context.Context, marked []durable) {
+	if len(marked) == 0 {
+		return
+	}
+	round := t.s.sync.enlist(marked...)
+	select {
+	case <-round.done:
+	case <-ctx.Done():
+	}
 }
 
 // first is the offset at which a producer's open transaction begins in a partition, -1 if it has none there.
@@ -127,7 +142,7 @@ func (t *transactions) journal(d txn.Decide) error {
 }
 
 // finish writes the markers of a durable decision and applies its offsets. It may be repeated.
-func (t *transactions) finish(d txn.Decide) error {
+func (t *transactions) finish(d txn.Decide) ([]durable, error) {
 	m := batch.Marker{ProducerID: d.ProducerID, ProducerEpoch: d.Epoch, CoordinatorEpoch: d.CoordinatorEpoch, Commit: d.Commit, Time: time.Now()}
 	var marked []durable
 	for _, at := range d.Partitions {
@@ -136,7 +151,7 @@ func (t *transactions) finish(d txn.Decide) error {
 			continue
 		}
 		if err := p.mark(m, at.First); err != nil {
-			return err
+			return nil, err
 		}
 		marked = append(marked, p)
 	}
@@ -148,16 +163,14 @@ func (t *transactions) finish(d txn.Decide) error {
 	t.c.Decided(d.ID)
 	t.mu.Unlock()
 	t.s.gate.RUnlock()
-	if len(marked) > 0 {
-		t.s.sync.enlist(marked...)
-	}
-	return nil
+	return marked, nil
 }
 
 // finishLater tries again until it works or the server is closed; then the next start does it.
 func (t *transactions) finishLater(d txn.Decide) {
 	for t.s.pause(time.Second) {
-		if t.finish(d) == nil {
+		if marked, err := t.finish(d); err == nil {
+			t.show(t.s.ctx, marked)
 			return
 		}
 	}
