@@ -101,7 +101,7 @@ func announced(stdout io.Reader) (string, error) {
 
 // stop ends it in order. That it ended before, or does not end, is a finding.
 func (b *ownBroker) stop() error {
-	defer os.RemoveAll(b.dir)
+	defer func() { _ = os.RemoveAll(b.dir) }() // a folder left in the temporary one hurts nobody
 	gone := make(chan error, 1)
 	_ = b.cmd.Process.Signal(syscall.SIGTERM) // gone already: Wait says so
 	go func() { gone <- b.cmd.Wait() }()
@@ -113,7 +113,6 @@ func (b *ownBroker) stop() error {
 		return nil
 	case <-time.After(stopBound):
 		_ = b.cmd.Process.Kill()
-		<-gone
-		return fmt.Errorf("stop broker: still there after %s", stopBound)
+		return fmt.Errorf("stop broker: still there after %s: %w", stopBound, <-gone)
 	}
 }

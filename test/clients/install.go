@@ -50,9 +50,9 @@ func fetchJava() *fetch {
 
 // fetchGo builds in the source folder; what it downloads is in Go's own cache.
 func fetchGo() *fetch {
-	return &fetch{name: "go", files: []string{"go/go.mod", "go/go.sum", "go/main.go", "go/sarama.go", "go/kafkago.go"},
+	return &fetch{name: "go", files: []string{"golang/go.mod", "golang/go.sum", "golang/main.go", "golang/sarama.go", "golang/kafkago.go"},
 		into: func(dir, source string) *exec.Cmd {
-			return inside(filepath.Join(source, "go"), "go", "build", "-o", filepath.Join(dir, "clients"), ".")
+			return inside(filepath.Join(source, "golang"), "go", "build", "-o", filepath.Join(dir, "clients"), ".")
 		}}
 }
 
@@ -82,7 +82,7 @@ func (s store) bring(ctx context.Context, f *fetch) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("fetch %q: %w", f.name, err)
 	}
-	defer os.RemoveAll(temp) // nothing is left of it when it was renamed
+	defer func() { _ = os.RemoveAll(temp) }() // it is not there when it was renamed
 	if err := s.fill(ctx, f, temp); err != nil {
 		return "", err
 	}

@@ -30,7 +30,7 @@ func runJava(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("compile: %w", err)
 	}
-	defer os.RemoveAll(classes)
+	defer func() { _ = os.RemoveAll(classes) }()
 	sources, err := filepath.Glob(filepath.Join(s.source, "java", "*.java"))
 	if err != nil {
 		return fmt.Errorf("compile: %w", err)

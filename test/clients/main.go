@@ -46,7 +46,7 @@ type options struct {
 	bootstrap string        // broker to test; empty starts our own
 	only      []string      // clients to run; empty is all
 	install   bool          // fetch what the clients need, and stop
-	strict    bool          // a step that only a cluster can do must work, too
+	strict    bool          // a step that is not required of one node must work, too
 	required  bool          // a client that cannot run is a failure
 	parallel  int           // clients at a time
 	bound     time.Duration // longest time of the whole run
@@ -61,7 +61,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.bootstrap, "bootstrap", "", "broker to test, host:port; empty builds and starts `raven broker`")
 	f.StringVar(&only, "only", "", "clients to run, separated by commas; empty is all: "+strings.Join(names(), ", "))
 	f.BoolVar(&o.install, "install", false, "fetch what the clients need into the cache, and stop")
-	f.BoolVar(&o.strict, "strict", false, "the steps that only a cluster can do must work, too: for a run on Apache Kafka")
+	f.BoolVar(&o.strict, "strict", false, "the steps that are not required of one node must work, too: for a run on Apache Kafka")
 	f.IntVar(&o.parallel, "parallel", 2, "clients that run at the same time")
 	f.DurationVar(&o.bound, "timeout", 10*time.Minute, "longest time of the whole run")
 	f.StringVar(&o.cache, "cache", defaultCache(), "folder for what is fetched")

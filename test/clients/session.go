@@ -78,7 +78,7 @@ func (s *session) step(ctx context.Context, name string, do func(context.Context
 	s.stepMarked(ctx, name, "", do)
 }
 
-// stepMarked is step for what only a cluster can do; cluster says why.
+// stepMarked is step for what is not required of one node; cluster says why a cluster can do it and one node need not.
 func (s *session) stepMarked(ctx context.Context, name, cluster string, do func(context.Context) (string, error)) {
 	ctx, cancel := context.WithTimeout(ctx, stepBound)
 	defer cancel()
@@ -96,7 +96,7 @@ type said struct {
 	Step    string `json:"step"`
 	OK      bool   `json:"ok"`
 	Detail  string `json:"detail"`
-	Cluster string `json:"cluster"` // why only a cluster can do it; empty for a step that must work
+	Cluster string `json:"cluster"` // why it is not required of one node; empty for a step that must work
 	Millis  int64  `json:"millis"`
 	End     bool   `json:"end"`
 }

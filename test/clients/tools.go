@@ -107,7 +107,7 @@ func runTools(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	t := tools{session: s}
 	file := filepath.Join(dir, "records.json")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `{"version":1,"partitions":[{"topic":"%s-t-v","partition":0,"offset":100}]}`, s.prefix), 0o600); err != nil {

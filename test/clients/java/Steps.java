@@ -47,7 +47,7 @@ final class Steps {
         step(name, "", body);
     }
 
-    /** Runs a step; cluster says why only a cluster must be able to do it. */
+    /** Runs a step; cluster says why it is not required of one node. */
     void step(String name, String cluster, Callable<?> body) {
         long began = System.nanoTime();
         FutureTask<?> task = new FutureTask<>(body);

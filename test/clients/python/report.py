@@ -29,7 +29,7 @@ class Steps:
         return f"{self.prefix}-{name}"
 
     def step(self, name, do, cluster=""):
-        """Runs do. cluster says why only a cluster must be able to; empty for a step that must work."""
+        """Runs do. cluster says why it is not required of one node; empty for a step that must work."""
         began, found = time.monotonic(), {}
         runner = threading.Thread(target=self._attempt, args=(do, found), daemon=True)
         runner.start()

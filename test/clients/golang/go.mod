@@ -1,4 +1,4 @@
-module ravenswood.dev/test/clients/go
+module ravenswood.dev/test/clients/golang
 
 go 1.26.0
 

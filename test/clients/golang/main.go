@@ -1,4 +1,4 @@
-// Command clients runs the steps with Go clients that are not ours. Usage: clients NAME BOOTSTRAP PREFIX; one JSON object per
+// Command golang runs the steps with Go clients that are not ours. Usage: golang NAME BOOTSTRAP PREFIX; one JSON object per
 // step on stdout.
 //
 // It is a module of its own, so that what these clients need does not become a dependency of the product. One step runs at a
@@ -35,7 +35,7 @@ type line struct {
 
 func main() {
 	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: clients NAME BOOTSTRAP PREFIX")
+		fmt.Fprintln(os.Stderr, "usage: golang NAME BOOTSTRAP PREFIX")
 		os.Exit(2)
 	}
 	s := &steps{bootstrap: os.Args[2], prefix: os.Args[3], out: json.NewEncoder(os.Stdout)}
