@@ -130,11 +130,15 @@ func (t *timeSearch) settle(offset, timestamp int64, epoch int32) {
 	t.offset, t.timestamp, t.epoch, t.found = max(offset, t.start), timestamp, epoch, true
 }
 
-// MaxTime is the largest timestamp in the log, Unix milliseconds, with the first offset that has it; both are -1 when no
-// record has one.
+// MaxTime is the largest timestamp from Start on, Unix milliseconds, with the first offset that has it; both are -1 when
+// no record has one.
 func (l *Log) MaxTime() (timestamp, offset int64) {
+	start := l.Start()
 	timestamp, offset = noTime, -1
 	for _, s := range l.overview() {
+		if s.Base < start {
+			s.MaxTime, s.maxAt = l.maxTimeFrom(start) // the youngest record of the segment may be deleted
+		}
 		if s.MaxTime > timestamp && s.MaxTime != unknownTime {
 			timestamp, offset = s.MaxTime, s.maxAt
 		}
@@ -145,5 +149,31 @@ func (l *Log) MaxTime() (timestamp, offset int64) {
 	if at, exact, _, found, err := l.ByTime(timestamp, math.MaxInt64); err == nil && found {
 		return exact, at
 	}
-	return timestamp, max(offset, l.Start()) // the record is deleted, or a client's header promised more than there is
+	return timestamp, offset // a client's header promised more than there is
+}
+
+// maxTimeFrom reads what is left of the segment that holds start.
+func (l *Log) maxTimeFrom(start int64) (timestamp, offset int64) {
+	timestamp, offset = noTime, -1
+	v, err := l.view(start)
+	if err != nil || v.h == nil {
+		return timestamp, offset
+	}
+	defer l.cache.release(v.h)
+	s := scanner{f: v.h.file, at: v.begin.at, limit: v.limit, next: v.begin.offset, chunk: windowBytes}
+	for {
+		more, err := s.more()
+		if err != nil || !more {
+			return timestamp, offset
+		}
+		if s.h.MaxTimestamp > timestamp && s.h.Next() > start {
+			// Only the first batch can have records on both sides of start.
+			t := timeSearch{millis: timestamp + 1, start: start}
+			for t.searchBatch(&s) == nil && t.found {
+				timestamp, offset = t.timestamp, t.offset
+				t.millis, t.found = timestamp+1, false
+			}
+		}
+		s.skip()
+	}
 }

@@ -80,7 +80,8 @@ func (b *Builder) Discard() error {
 }
 
 // Replace puts finished segments in the place of complete ones that lie side by side, all of it or nothing whenever the
-// process or the power ends. Empty ones are left out. Reads that are under way finish on what they began with. After an
+// process or the power ends. The first may be empty, so that the log goes on beginning where it does; other empty ones are left
+// out. Reads that are under way finish on what they began with. After an
 // error the segments of add are discarded unless the swap was decided already, in which case the next Open finishes it.
 func (l *Log) Replace(remove []int64, add []*Builder) error {
 	if err := l.writable(); err != nil {
@@ -133,7 +134,7 @@ func (l *Log) plan(remove []int64, add []*Builder) (*swap, error) {
 			return nil, fmt.Errorf("segment %d is not finished, or begins before %d", b.contents.base, next)
 		}
 		next = b.contents.next
-		if b.contents.bytes > 0 {
+		if b.contents.bytes > 0 || len(s.add) == 0 {
 			s.add = append(s.add, b)
 			continue
 		}
