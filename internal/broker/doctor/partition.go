@@ -30,6 +30,7 @@ func (e *examiner) segment(p partition, s segment) error {
 	if err != nil {
 		return err
 	}
+	s.seal = seal
 	r, err := e.scan(s, seal.bytes)
 	if err != nil {
 		return err
@@ -39,7 +40,7 @@ func (e *examiner) segment(p partition, s segment) error {
 	e.report.Records += r.records
 	e.report.Bytes += s.size
 	for _, h := range r.holes {
-		e.found(p.hole(s, h, trouble == "" && seal.bytes > h.from))
+		e.found(p.hole(s, h))
 	}
 	if trouble == "" && len(r.holes) == 0 {
 		trouble = seal.contradicts(s, r)
@@ -59,8 +60,9 @@ func (p partition) finding(severity Severity, file string, f Finding) Finding {
 	return f
 }
 
-// hole says what a hole means. covered: the sidecar knows of what was there.
-func (p partition) hole(s segment, h hole, covered bool) Finding {
+// hole says what a hole means. Where the sidecar covers it, it was complete once.
+func (p partition) hole(s segment, h hole) Finding {
+	covered := s.seal.bytes > h.from
 	f := Finding{Position: h.from, Bytes: h.to - h.from, Offset: h.expected, What: fmt.Sprintf("%d bytes are no batch: %v", h.to-h.from, h.cause)}
 	if s.last() && h.resumes < 0 && !covered {
 		f.Meaning = "The broker was killed, or power was lost, while it wrote. Nobody was told that these records are stored."

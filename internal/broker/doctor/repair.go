@@ -72,14 +72,15 @@ func (e *examiner) repair(p partition) ([]Repaired, error) {
 		if err != nil {
 			return done, err
 		}
+		s.seal = seal
 		r, err := e.scan(s)
 		if err != nil {
 			return done, err
 		}
-		if !damaged(p, s, r, seal) {
+		if !damaged(p, s, r) {
 			continue
 		}
-		one, err := e.takeApart(p, s, r, seal)
+		one, err := e.takeApart(p, s, r)
 		if err != nil {
 			return done, err
 		}
@@ -89,9 +90,9 @@ func (e *examiner) repair(p partition) ([]Repaired, error) {
 }
 
 // damaged says whether a segment has more than a torn end, which the broker cuts off itself.
-func damaged(p partition, s segment, r reading, seal sidecar) bool {
+func damaged(p partition, s segment, r reading) bool {
 	for _, h := range r.holes {
-		if p.hole(s, h, seal.bytes > h.from).Severity == Damage {
+		if p.hole(s, h).Severity == Damage {
 			return true
 		}
 	}
@@ -106,7 +107,7 @@ type piece struct {
 }
 
 // pieces are what lies around the holes.
-func pieces(s segment, r reading, seal sidecar) []piece {
+func pieces(s segment, r reading) []piece {
 	var all []piece
 	next := piece{base: s.base}
 	for _, h := range r.holes {
@@ -119,8 +120,8 @@ func pieces(s segment, r reading, seal sidecar) []piece {
 		return append(all, next)
 	}
 	// The log must not come to give out offsets again that somebody has seen.
-	if s.last() && seal.bytes > 0 && seal.next > r.next {
-		all = append(all, piece{base: seal.next - 1, instead: emptyBatch(seal.next - 1)})
+	if s.last() && s.seal.bytes > 0 && s.seal.next > r.next {
+		all = append(all, piece{base: s.seal.next - 1, instead: emptyBatch(s.seal.next - 1)})
 	} else if s.last() && len(all) == 0 {
 		all = append(all, piece{base: s.base, instead: emptyBatch(s.base)})
 	}
@@ -146,7 +147,7 @@ func emptyBatch(offset int64) []byte {
 const swapName = "swap"
 
 // takeApart writes the damaged bytes aside and the pieces beside the segment, says so in "swap", and puts them in its place.
-func (e *examiner) takeApart(p partition, s segment, r reading, seal sidecar) (Repaired, error) {
+func (e *examiner) takeApart(p partition, s segment, r reading) (Repaired, error) {
 	done := Repaired{File: s.name}
 	f, err := e.o.Files.Open(s.name, disk.Read)
 	if err != nil {
@@ -160,13 +161,13 @@ func (e *examiner) takeApart(p partition, s segment, r reading, seal sidecar) (R
 		}
 		done.Aside = append(done.Aside, name)
 		if lost := h.lost(s); lost != nil {
-			if s.last() && lost.To < 0 && seal.bytes > h.from && seal.next > lost.From {
-				lost.To = seal.next - 1
+			if s.last() && lost.To < 0 && s.seal.bytes > h.from && s.seal.next > lost.From {
+				lost.To = s.seal.next - 1
 			}
 			done.Lost = append(done.Lost, *lost)
 		}
 	}
-	left := pieces(s, r, seal)
+	left := pieces(s, r)
 	swap := "- " + baseName(s.base) + "\n"
 	for _, c := range left {
 		if err := e.writePiece(p, f, c); err != nil {
@@ -174,6 +175,9 @@ func (e *examiner) takeApart(p partition, s segment, r reading, seal sidecar) (R
 		}
 		swap += "+ " + baseName(c.base) + "\n"
 		done.Now = append(done.Now, path.Join(p.dir, baseName(c.base)+".log"))
+	}
+	if err := e.o.Files.SyncDir(p.dir); err != nil {
+		return done, err
 	}
 	swap += fmt.Sprintf("= %08x\n", crc32.Checksum([]byte(swap), castagnoli))
 	if err := e.durably(path.Join(p.dir, swapName), func(to disk.File) error { return writeAll(to, []byte(swap)) }); err != nil {

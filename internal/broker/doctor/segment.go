@@ -31,6 +31,7 @@ type segment struct {
 	base int64
 	size int64
 	next int64 // base of the segment after it; math.MaxInt64: it is the last one
+	seal sidecar
 }
 
 func (s segment) last() bool { return s.next == math.MaxInt64 }
@@ -97,6 +98,12 @@ func (e *examiner) scan(s segment, marks ...int64) (r reading, err error) {
 			return r, err
 		}
 		if bad == nil {
+			bad, err = e.misplaced(f, s, pos, r.next, h)
+		}
+		if err != nil {
+			return r, err
+		}
+		if bad == nil {
 			r.batches, r.records, r.next = r.batches+1, r.records+int64(h.Records), h.Next()
 			pos += int64(h.Bytes)
 			if err := e.read(s.name, int64(h.Bytes)); err != nil {
@@ -135,13 +142,37 @@ func (e *examiner) examine(f disk.File, s segment, pos, expected int64) (h batch
 		return h, err, nil //nolint:nilerr // it is what was looked for
 	case h.BaseOffset < expected:
 		return h, fmt.Errorf("its offset is %d, after offset %d", h.BaseOffset, expected-1), nil
-	case h.Next() > s.next:
-		return h, fmt.Errorf("its offsets reach %d, but the next segment begins at %d", h.Next()-1, s.next), nil
+	case h.Next() > s.limit(pos):
+		return h, fmt.Errorf("its offsets reach %d, but what comes then begins at %d", h.Next()-1, s.limit(pos)), nil
 	case pos+int64(h.Bytes) > s.size:
 		return h, errCut, nil
 	}
 	bad, err = e.checksum(f, s, pos, h)
 	return h, bad, err
+}
+
+// limit is the offset that a batch at a position cannot reach.
+func (s segment) limit(pos int64) int64 {
+	if s.last() && pos < s.seal.bytes {
+		return s.seal.next
+	}
+	return s.next
+}
+
+// misplaced says how the offset of a batch that is good in itself contradicts its neighbours: the checksum does not cover it.
+// The last segment was never compacted, so nothing is left out there.
+func (e *examiner) misplaced(f disk.File, s segment, pos, expected int64, h batch.Header) (bad, err error) {
+	if s.last() && h.BaseOffset != expected {
+		return fmt.Errorf("its offset is %d, where %d comes next", h.BaseOffset, expected), nil
+	}
+	if h.BaseOffset == expected || pos+int64(h.Bytes) == s.size {
+		return nil, nil
+	}
+	behind, bad, err := e.examine(f, s, pos+int64(h.Bytes), expected)
+	if err != nil || bad != nil || behind.BaseOffset >= h.Next() {
+		return nil, err
+	}
+	return fmt.Errorf("its offset is %d, but the batch behind it begins at %d", h.BaseOffset, behind.BaseOffset), nil
 }
 
 // checksum reads a batch in pieces.
@@ -166,6 +197,10 @@ func (e *examiner) checksum(f disk.File, s segment, pos int64, h batch.Header) (
 // rest of the file continues.
 func (e *examiner) skip(f disk.File, s segment, pos, expected int64, cause error) (hole, error) {
 	gap := hole{from: pos, to: s.size, expected: expected, resumes: -1, cause: cause, partial: errors.Is(cause, errCut)}
+	if resumes, to, err := e.follows(f, s, pos, expected); err != nil || resumes >= 0 {
+		gap.to, gap.resumes = to, resumes
+		return gap, errors.Join(err, e.read(s.name, gap.to-pos))
+	}
 	window := make([]byte, windowBytes)
 	for at := pos + 1; at+batch.HeaderBytes <= s.size; {
 		n, err := f.ReadAt(window[:min(windowBytes, s.size-at)], at)
@@ -190,7 +225,26 @@ func (e *examiner) skip(f disk.File, s segment, pos, expected int64, cause error
 	return gap, e.read(s.name, gap.to-pos)
 }
 
-// continues says whether good batches begin at a position.
+// follows looks where the bad batch itself says that it ends: most often only its records have changed. resumes is -1 if there
+// is no good batch.
+func (e *examiner) follows(f disk.File, s segment, pos, expected int64) (resumes, to int64, err error) {
+	var head [batch.HeaderBytes]byte
+	if n, _ := f.ReadAt(head[:], pos); n < len(head) {
+		return -1, 0, nil
+	}
+	h, err := batch.Parse(head[:])
+	if err != nil || h.BaseOffset < expected || h.Next() > s.limit(pos) {
+		return -1, 0, nil //nolint:nilerr // it is bad, that is why
+	}
+	next, bad, err := e.examine(f, s, pos+int64(h.Bytes), h.Next())
+	if err != nil || bad != nil {
+		return -1, 0, err
+	}
+	return next.BaseOffset, pos + int64(h.Bytes), nil
+}
+
+// continues says whether good batches begin at a position. The one behind the first may be bad in its turn, but must begin like
+// one that follows.
 func (e *examiner) continues(f disk.File, s segment, pos, expected int64) (first int64, ok bool, err error) {
 	h, bad, err := e.examine(f, s, pos, expected)
 	if err != nil || bad != nil {
@@ -200,6 +254,14 @@ func (e *examiner) continues(f disk.File, s segment, pos, expected int64) (first
 	if after == s.size {
 		return h.BaseOffset, true, nil
 	}
-	_, bad, err = e.examine(f, s, after, h.Next())
-	return h.BaseOffset, bad == nil, err
+	var head [batch.HeaderBytes]byte
+	if n, err := f.ReadAt(head[:], after); n < len(head) {
+		if errors.Is(err, io.EOF) {
+			return h.BaseOffset, true, nil // a torn end
+		}
+		return 0, false, err
+	}
+	following, err := batch.Parse(head[:])
+	ok = err == nil && following.BaseOffset >= h.Next() && following.Next() <= s.limit(after)
+	return h.BaseOffset, ok, nil
 }
