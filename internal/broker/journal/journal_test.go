@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"ravenswood.dev/internal/broker/disk"
@@ -65,5 +66,56 @@ func TestEntriesComeBackInOrder(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 		})
+	}
+}
+
+// TestReplayHoldsAWindowOnly: what a start takes does not grow with the journal.
+func TestReplayHoldsAWindowOnly(t *testing.T) {
+	fs := disk.OS(t.TempDir())
+	j, _, _ := reopened(t, fs, Options{NoSync: true})
+	payload := make([]byte, 3000)
+	for range 5000 {
+		must(t, j.Append(1, 1, payload))
+	}
+	must(t, j.Close())
+	j, err := Open(fs, "journal", Options{NoSync: true})
+	must(t, err)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r, err := j.Replay(func(uint16, uint16, []byte) error { return nil })
+	runtime.ReadMemStats(&after)
+	must(t, err)
+	must(t, j.Close())
+	if got := after.TotalAlloc - before.TotalAlloc; r.Entries != 5000 || r.Bytes < 15e6 || got > 1<<20 {
+		t.Errorf("%d bytes taken for %+v", got, r)
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	j, _, _ := reopened(b, disk.OS(b.TempDir()), Options{NoSync: true})
+	payload := make([]byte, 200)
+	b.ReportAllocs()
+	for b.Loop() {
+		must(b, j.Append(1, 1, payload))
+	}
+	must(b, j.Close())
+}
+
+func BenchmarkReplay(b *testing.B) {
+	fs := disk.OS(b.TempDir())
+	j, _, _ := reopened(b, fs, Options{NoSync: true})
+	payload := make([]byte, 200)
+	for range 50_000 {
+		must(b, j.Append(1, 1, payload))
+	}
+	must(b, j.Close())
+	b.SetBytes(50_000 * (200 + entryBytes))
+	b.ReportAllocs()
+	for b.Loop() {
+		j, err := Open(fs, "journal", Options{NoSync: true})
+		must(b, err)
+		_, err = j.Replay(func(uint16, uint16, []byte) error { return nil })
+		must(b, err)
+		must(b, j.Close())
 	}
 }
