@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -96,13 +97,8 @@ func (b Binding) check() error {
 }
 
 func (b Binding) checkOperation() error {
-	if b.Operation == kmsg.ACLOperationAll {
+	if b.Operation == kmsg.ACLOperationAll || slices.Contains(operationsOf(b.Type), b.Operation) {
 		return nil
-	}
-	for _, op := range operationsOf(b.Type) {
-		if op == b.Operation {
-			return nil
-		}
 	}
 	return fmt.Errorf("operation %v means nothing on resource type %v", b.Operation, b.Type)
 }

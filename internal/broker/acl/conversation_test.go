@@ -285,6 +285,39 @@ func TestBadSecondMessagesAreRefused(t *testing.T) {
 	}
 }
 
+// A client that knows the password but changes on the way what both sides must agree on is refused.
+func TestProofIsForThisConversationOnly(t *testing.T) {
+	users := withUser(t, "secret").Users
+	for _, c := range []struct {
+		name, gs2 string
+		nonce     func(string) string
+		ok        bool
+	}{
+		{"honest", "n,,", func(s string) string { return s }, true},
+		{"other channel binding", "y,,", func(s string) string { return s }, false},
+		{"other nonce", "n,,", func(s string) string { return s + "x" }, false},
+		{"own nonce", "n,,", func(string) string { return "abc" }, false},
+	} {
+		talk := users.Converse(ScramSHA256)
+		said, _, err := talk.Step([]byte("n,,n=alice,r=abc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := users.credential("alice", ScramSHA256)
+		nonce := c.nonce(strings.TrimPrefix(strings.Split(string(said), ",")[0], "r="))
+		final := "c=" + base64.StdEncoding.EncodeToString([]byte(c.gs2)) + ",r=" + nonce
+		salted := saltedPassword(ScramSHA256, "secret", k.Salt, k.Iterations)
+		proof := mac(ScramSHA256, salted, "Client Key")
+		for i, b := range mac(ScramSHA256, k.StoredKey, "n=alice,r=abc,"+string(said)+","+final) {
+			proof[i] ^= b
+		}
+		_, done, err := talk.Step([]byte(final + ",p=" + base64.StdEncoding.EncodeToString(proof)))
+		if done != c.ok || (err == nil) != c.ok {
+			t.Errorf("%s: done %v, %v", c.name, done, err)
+		}
+	}
+}
+
 func FuzzScram(f *testing.F) {
 	users := withUser(f, "secret").Users
 	f.Add("n,,n=alice,r=abc", "c=biws,r=abc,p=AAAA", true)

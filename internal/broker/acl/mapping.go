@@ -58,7 +58,7 @@ func parseMappingRule(s string) (r mappingRule, rest string, err error) {
 	}
 	body, ok := strings.CutPrefix(s, "RULE:")
 	if !ok {
-		return r, "", errors.New("it begins with neither DEFAULT nor RULE:")
+		return r, "", errors.New("it begins with neither DEFAULT nor RULE")
 	}
 	pattern, body, ok1 := cutSlash(body)
 	replacement, body, ok2 := cutSlash(body)

@@ -91,6 +91,13 @@ func TestChargeThrottlesOverTheBurst(t *testing.T) {
 	}
 }
 
+func TestThrottleIsNeverTooShort(t *testing.T) {
+	q := limited(t, QuotaOptions{}, producerByteRate, map[Entity]float64{{User: "a"}: 3})
+	if got := q.Charge(Client{User: "a"}, Produced, 4, noon); got != 334*time.Millisecond {
+		t.Errorf("a third of a second became %v", got)
+	}
+}
+
 // A client that waits as it is told, over any window, gets its rate plus one burst plus its last request.
 func TestRateHoldsOverAnyLongWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -291,8 +298,8 @@ func TestDescribeQuotas(t *testing.T) {
 			if got := strings.Join(values, " "); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
-			if got := kerr.ErrorForCode(answer.ErrorCode); c.err == nil && got != nil || c.err != nil && got != error(c.err) {
-				t.Errorf("error %v", got)
+			if got := answer.ErrorCode; got != codeOf(c.err) {
+				t.Errorf("code %d", got)
 			}
 		})
 	}

@@ -29,6 +29,13 @@ func deletion(name string, mechanism int8) kmsg.AlterUserSCRAMCredentialsRequest
 	return d
 }
 
+func codeOf(e *kerr.Error) int16 {
+	if e == nil {
+		return 0
+	}
+	return e.Code
+}
+
 func TestAlterUsers(t *testing.T) {
 	short := upsertion("bob", 1, 4096)
 	short.SaltedPassword = short.SaltedPassword[:31]
@@ -65,8 +72,8 @@ func TestAlterUsers(t *testing.T) {
 			if len(answer.Results) != 1 || answer.Results[0].User != c.user {
 				t.Fatalf("%+v", answer.Results)
 			}
-			if got := kerr.ErrorForCode(answer.Results[0].ErrorCode); c.want != nil && got != error(c.want) || c.want == nil && got != nil {
-				t.Fatalf("got %v, want %v", got, c.want)
+			if got := answer.Results[0].ErrorCode; got != codeOf(c.want) {
+				t.Fatalf("code %d, want %v", got, c.want)
 			}
 			if (c.want == nil) != (len(entries) == len(c.set)+len(c.removed)) || c.want != nil && len(entries) > 0 {
 				t.Errorf("entries %v", entries)
