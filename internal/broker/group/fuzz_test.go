@@ -147,7 +147,7 @@ func FuzzRestore(f *testing.F) {
 		g.check()
 		g.Describe()
 		g.Join(start, 1, Client{"c", "h"}, joinRequest(parse(t, []string{"v=3"})))
-		now := start
+		var now time.Time
 		for range 100 {
 			at, ok := g.Deadline()
 			if !ok {
