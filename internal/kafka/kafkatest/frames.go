@@ -51,16 +51,22 @@ func framed(body []byte) []byte {
 func (t *T) refused(raw []byte) {
 	t.Helper()
 	c := t.dial()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatalf("%v", err)
-	}
 	if _, err := c.Write(raw); err != nil {
 		t.Fatalf("send: %v", err)
+	}
+	c.wantHangUp(t)
+	t.alive()
+}
+
+// wantHangUp expects that the broker closes the connection, at once.
+func (c *conn) wantHangUp(t *T) {
+	t.Helper()
+	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatalf("%v", err)
 	}
 	if _, err := c.frame(); !hungUp(err) {
 		t.Fatalf("the broker answered or waits: %v", err)
 	}
-	t.alive()
 }
 
 func hungUp(err error) bool {

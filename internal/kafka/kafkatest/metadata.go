@@ -30,7 +30,7 @@ func metadataAll(t *T) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = nil
 	for _, found := range ask(t, req.RequestWith).Topics {
-		if *found.Topic == topic {
+		if found.Topic != nil && *found.Topic == topic {
 			equal(t, "partitions", len(found.Partitions), 2)
 			return
 		}
@@ -94,7 +94,7 @@ func metadataAutoCreate(t *T) {
 }
 
 func metadataInvalid(t *T) {
-	for _, name := range []string{"", ".", "..", "a/b", "a b", "ä", strings.Repeat("x", 250)} {
+	for _, name := range []string{".", "..", "a/b", "a b", "ä", strings.Repeat("x", 250), ""} {
 		req := kmsg.NewPtrMetadataRequest()
 		req.AllowAutoTopicCreation = true
 		req.Topics = []kmsg.MetadataRequestTopic{{Topic: &name}}

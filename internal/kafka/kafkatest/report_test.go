@@ -19,6 +19,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if where := os.Getenv(envRaven); where != "" {
+		if err := serveRaven(where); err != nil {
+			fmt.Fprintln(os.Stderr, "raven:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)

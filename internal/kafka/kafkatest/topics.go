@@ -106,7 +106,7 @@ func topicReplicas(t *T) {
 }
 
 func topicInvalidNames(t *T) {
-	for _, name := range []string{"", ".", "..", "a/b", "a b", "ä", strings.Repeat("x", 250)} {
+	for _, name := range []string{".", "..", "a/b", "a b", "ä", strings.Repeat("x", 250), ""} {
 		t.want("create topic "+name, t.tryCreate(newTopic(name), false).ErrorCode, kerr.InvalidTopicException)
 	}
 	longest := t.unique("x")

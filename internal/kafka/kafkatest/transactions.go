@@ -35,7 +35,6 @@ func transactionCases() []testCase {
 		{"an empty transactional id is refused", txnEmptyID},
 		{"a transaction over 60 partitions is whole", txnMany},
 		{"a producer is fenced in partitions it has not written to in this transaction", txnFencedElsewhere},
-		{"transactions stay apart in a compacted topic of one partition", txnCompacted},
 	}
 	return append(cases, interleavings()...)
 }
@@ -333,19 +332,6 @@ func txnMany(t *T) {
 	for i := range int32(n) {
 		t.wantValues(topic, i, committed, "a")
 	}
-}
-
-func txnCompacted(t *T) {
-	topic, p := t.topic(1, "cleanup.policy", "compact"), t.transactional()
-	for i, v := range counted(4) {
-		b := keyed("k", v)
-		b.producer, b.epoch, b.transactional = p.pid, p.epoch, true
-		b.sequence = p.next[place(topic, 0)]
-		t.ok("produce", p.try(topic, 0, b).ErrorCode)
-		p.next[place(topic, 0)]++
-		p.end(i != 3)
-	}
-	t.wantValues(topic, 0, committed, "0", "1", "2")
 }
 
 // verifiedCases are about KIP-890: producers of transactions are checked, and every transaction has an epoch of its own.
