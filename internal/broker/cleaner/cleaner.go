@@ -42,7 +42,8 @@ type Partition struct {
 	LastBatch func(producer int64) (last int64, known bool)
 	// Change runs f as the only writer of the log, or returns ErrGone.
 	Change func(f func() error) error
-	// SetStart notes durably that the log begins at an offset and then calls Log.SetStart, as the only writer; or returns ErrGone.
+	// SetStart notes durably that the log begins at an offset and then calls Log.SetStart, as the only writer; or returns
+	// ErrGone. Nil: Log.SetStart under Change. Then segments may be back after a loss of power, until the next round.
 	SetStart func(offset int64) error
 }
 
@@ -233,7 +234,7 @@ func (c *Cleaner) expire(p Partition, done *Retained) error {
 	if to <= start {
 		return nil
 	}
-	if err := p.SetStart(to); err != nil {
+	if err := p.setStart(to); err != nil {
 		return err
 	}
 	for _, s := range segments {
@@ -243,6 +244,13 @@ func (c *Cleaner) expire(p Partition, done *Retained) error {
 		}
 	}
 	return nil
+}
+
+func (p Partition) setStart(offset int64) error {
+	if p.SetStart != nil {
+		return p.SetStart(offset)
+	}
+	return p.Change(func() error { return p.Log.SetStart(offset) })
 }
 
 func activeOf(segments []commitlog.Segment) (commitlog.Segment, bool) {

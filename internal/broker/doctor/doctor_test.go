@@ -406,12 +406,13 @@ func TestExaminationStopsAndTellsItsProgress(t *testing.T) {
 func TestRepairKeepsWhatIsGood(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		files, all := store(t, true, rapid.SliceOfN(rapid.IntRange(1, 5), 1, 3).Draw(t, "segments")...)
-		touched := map[int64]bool{}
+		touched, moved := map[int64]bool{}, false
 		for range rapid.IntRange(1, 4).Draw(t, "places") {
 			w := all[rapid.IntRange(0, len(all)-1).Draw(t, "batch")]
 			at := rapid.IntRange(0, len(w.raw)-1).Draw(t, "byte")
 			change(t, files, w.file, w.at+int64(at), rapid.Byte().Draw(t, "value"))
 			touched[w.offset] = true
+			moved = moved || at < 8 // no checksum covers the offset; between damaged neighbours a wrong one cannot be told
 		}
 		end := all[len(all)-1].offset + 2
 		_, err := Repair(context.Background(), Options{Files: files}, "orders", 0)
@@ -428,7 +429,7 @@ func TestRepairKeepsWhatIsGood(t *testing.T) {
 			}
 		}
 		for _, offset := range left {
-			if offset%2 != 0 || offset >= end {
+			if !moved && offset%2 != 0 || offset >= end {
 				t.Fatalf("there is a batch at offset %d", offset)
 			}
 		}
