@@ -32,26 +32,31 @@ const DefaultPartitions = 8
 
 // Options say where the broker keeps its data and whom it serves.
 type Options struct {
-	Dir        string // data directory; created if missing
-	Addr       string // host:port; empty is DefaultAddr, port 0 takes a free one
-	Advertised string // host:port that clients are told to use; empty is the address that they connected to
-	Partitions int    // of topics created without a count; 0 is DefaultPartitions
+	Dir string // data directory; created if missing
+	Listener
+	More       []Listener // further addresses
+	Partitions int        // of topics created without a count; 0 is DefaultPartitions
 	// NoSync answers after a write instead of after its sync: safe when the process dies, not when the power fails.
 	NoSync bool
 	// Settings are Kafka's broker settings, by name.
 	Settings map[string]string
-	// Security; without it only loopback addresses are served, since nobody is asked who he is.
 	Security server.Security
 	Hooks    server.Hooks
 	Log      *slog.Logger // nil logs nothing
 }
 
+// A Listener is an address with how clients come in there. One where nobody is asked who he is must be a loopback address.
+type Listener struct {
+	Addr string // host:port; empty is DefaultAddr, port 0 takes a free one
+	server.Listener
+}
+
 // Broker is a running broker.
 type Broker struct {
 	addr    string
+	addrs   []string
 	dir     *directory
 	server  *server.Server
-	ln      net.Listener
 	serving sync.WaitGroup
 	close   sync.Once
 	err     error
@@ -61,8 +66,11 @@ type Broker struct {
 // The errors a person can mend are *HeldError, *ForeignError, *FormatError and *PortError.
 func Start(ctx context.Context, o Options) (*Broker, error) {
 	o = o.withDefaults()
-	if !guarded(o.Security) {
-		if err := checkLoopback(ctx, o.Addr); err != nil {
+	for _, l := range o.listeners() {
+		if l.Guarded() {
+			continue
+		}
+		if err := checkLoopback(ctx, l.Addr); err != nil {
 			return nil, err
 		}
 	}
@@ -77,10 +85,7 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	return b, nil
 }
 
-// guarded says whether clients are asked who they are.
-func guarded(s server.Security) bool {
-	return len(s.Mechanisms) > 0 || s.TLS != nil && s.TLS.ClientCAs != nil
-}
+func (o Options) listeners() []Listener { return append([]Listener{o.Listener}, o.More...) }
 
 func (o Options) withDefaults() Options {
 	if o.Addr == "" {
@@ -97,27 +102,50 @@ func (o Options) withDefaults() Options {
 
 // open listens first, so that a port that is taken leaves the data alone, and serves when the log is mended.
 func open(ctx context.Context, dir *directory, o Options) (*Broker, error) {
-	ln, err := listen(ctx, o.Addr)
+	lns, err := listenAll(ctx, o.listeners())
 	if err != nil {
 		return nil, err
 	}
-	addr := ln.Addr().String()
+	addr := lns[0].Addr().String()
 	if err := dir.announce(addr); err != nil {
-		return nil, errors.Join(err, ln.Close())
+		return nil, errors.Join(err, closeAll(lns))
 	}
 	start := time.Now()
 	s, err := server.Open(ctx, serverOptions(dir, o))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the log in %q: %w", o.Dir, err), ln.Close())
+		return nil, errors.Join(fmt.Errorf("open the log in %q: %w", o.Dir, err), closeAll(lns))
 	}
 	o.Log.Debug("broker started", "addr", addr, "dir", o.Dir, "took", time.Since(start).Round(time.Millisecond))
-	b := &Broker{addr: addr, dir: dir, server: s, ln: ln}
-	b.serving.Go(func() {
-		if err := s.Serve(ln); err != nil {
-			o.Log.Error("broker stopped listening", "addr", addr, "err", err)
-		}
-	})
+	b := &Broker{addr: addr, dir: dir, server: s}
+	for i, l := range o.listeners() {
+		b.serving.Go(func() {
+			if err := s.Serve(lns[i], l.Listener); err != nil {
+				o.Log.Error("broker stopped listening", "addr", lns[i].Addr(), "err", err)
+			}
+		})
+		b.addrs = append(b.addrs, lns[i].Addr().String())
+	}
 	return b, nil
+}
+
+func listenAll(ctx context.Context, all []Listener) ([]net.Listener, error) {
+	var lns []net.Listener
+	for _, l := range all {
+		ln, err := listen(ctx, l.Addr)
+		if err != nil {
+			return nil, errors.Join(err, closeAll(lns))
+		}
+		lns = append(lns, ln)
+	}
+	return lns, nil
+}
+
+func closeAll(lns []net.Listener) error {
+	var all []error
+	for _, ln := range lns {
+		all = append(all, ln.Close())
+	}
+	return errors.Join(all...)
 }
 
 func serverOptions(dir *directory, o Options) server.Options {
@@ -128,13 +156,16 @@ func serverOptions(dir *directory, o Options) server.Options {
 	}
 	maps.Copy(settings, o.Settings)
 	return server.Options{
-		FS: disk.OS(dir.path), ClusterID: dir.cluster, Advertised: o.Advertised, NoSync: o.NoSync, Settings: settings,
+		FS: disk.OS(dir.path), ClusterID: dir.cluster, NoSync: o.NoSync, Settings: settings,
 		Security: o.Security, Hooks: o.Hooks, ReserveBytes: reserveFor(dir.path), Log: o.Log,
 	}
 }
 
-// Addr is the address the broker listens on.
+// Addr is the address that the broker listens on; of several, the first.
 func (b *Broker) Addr() string { return b.addr }
+
+// Addrs are all of them, Options.Listener first.
+func (b *Broker) Addrs() []string { return b.addrs }
 
 // Damages lists the partitions that serve nobody because their files were damaged.
 func (b *Broker) Damages() []server.Damage { return b.server.Damages() }

@@ -32,7 +32,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	b, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Log: log})
+	b, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Listener: broker.Listener{Addr: "127.0.0.1:0"}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

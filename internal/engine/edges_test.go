@@ -227,7 +227,7 @@ func TestADeliveryBringsEachRecordOnce(t *testing.T) {
 func TestTheBrokerGoesAwayAndComesBack(t *testing.T) {
 	r := newRig(t)
 	dir := t.TempDir()
-	b, err := broker.Start(t.Context(), broker.Options{Dir: dir, Addr: "127.0.0.1:0"})
+	b, err := broker.Start(t.Context(), broker.Options{Dir: dir, Listener: broker.Listener{Addr: "127.0.0.1:0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestTheBrokerGoesAwayAndComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(outage(t)) // sleep: the outage itself; nothing is awaited
-	b, err = broker.Start(t.Context(), broker.Options{Dir: dir, Addr: addr})
+	b, err = broker.Start(t.Context(), broker.Options{Dir: dir, Listener: broker.Listener{Addr: addr}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +321,7 @@ func TestAFullDiskHoldsEverythingUpAndLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
-	b, err := broker.Start(t.Context(), broker.Options{Dir: filepath.Join(disk, "d"), Addr: "127.0.0.1:0"})
+	b, err := broker.Start(t.Context(), broker.Options{Dir: filepath.Join(disk, "d"), Listener: broker.Listener{Addr: "127.0.0.1:0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +378,7 @@ func fill(path string) error {
 
 func TestAStopIsBoundedWhenTheBrokerIsDead(t *testing.T) {
 	r := newRig(t)
-	b, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0"})
+	b, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Listener: broker.Listener{Addr: "127.0.0.1:0"}})
 	if err != nil {
 		t.Fatal(err)
 	}

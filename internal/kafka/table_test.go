@@ -110,7 +110,7 @@ func TestTablePutSyncIsSeenHereAtOnceAndElsewhereSoon(t *testing.T) {
 
 func TestTableFollowsAgainAfterTheBrokerWasAway(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
-	o := broker.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Log: quiet}
+	o := broker.Options{Dir: t.TempDir(), Listener: broker.Listener{Addr: "127.0.0.1:0"}, Log: quiet}
 	b, err := broker.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -117,7 +117,7 @@ func StartBroker(ctx context.Context, o Options) (*broker.Broker, error) {
 	if err := checkDataFolder(o.Data); err != nil {
 		return nil, advised(err)
 	}
-	b, err := broker.Start(ctx, broker.Options{Dir: filepath.Join(o.Data, "log"), Addr: o.Listen, Log: o.Log})
+	b, err := broker.Start(ctx, broker.Options{Dir: filepath.Join(o.Data, "log"), Listener: broker.Listener{Addr: o.Listen}, Log: o.Log})
 	return b, advised(err)
 }
 

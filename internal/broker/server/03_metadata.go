@@ -115,7 +115,7 @@ func (s *Server) describeTopic(r *request, req *kmsg.MetadataRequest, t *topic) 
 
 // advertised is where clients are told to connect: what was configured, else the address they have connected to already.
 func (s *Server) advertised(c *conn) (host string, port int32) {
-	addr := s.o.Advertised
+	addr := c.l.Advertised
 	if addr == "" {
 		addr = c.nc.LocalAddr().String()
 	}

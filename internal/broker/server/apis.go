@@ -3,6 +3,8 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -75,17 +77,30 @@ func plain(f func(*Server, context.Context, *request) kmsg.Response) func(*Serve
 	return func(s *Server, ctx context.Context, r *request) (answer, error) { return now(f(s, ctx, r)), nil }
 }
 
-// handle works on one request.
-func (s *Server) handle(ctx context.Context, r *request) (answer, error) {
+// handle works on one request. A mistake of ours that panics ends the connection, not the process: one request must not
+// take everybody else's broker away.
+func (s *Server) handle(ctx context.Context, r *request) (a answer, err error) {
+	defer s.survive(r, &err)
 	api := s.apis[r.key]
 	if err := r.conn.session.Admit(r.key, time.Now()); err != nil {
 		return nil, err
 	}
-	a, err := s.faulty(ctx, r, api.handle)
+	a, err = s.faulty(ctx, r, api.handle)
 	if err != nil {
 		return nil, err
 	}
 	return s.observed(r, a), nil
+}
+
+// errPanic closes the connection of a request that ran into a mistake of ours.
+var errPanic = errors.New("internal error")
+
+// survive makes an error of a panic.
+func (s *Server) survive(r *request, err *error) {
+	if p := recover(); p != nil {
+		s.log.Error("request ran into an internal error; please report it", "request", kmsg.NameForKey(r.key), "version", r.version, "panic", p, "stack", string(debug.Stack()))
+		*err = errPanic
+	}
 }
 
 // apiVersions tells what this broker speaks, and that transactions are of the kind that survives late requests (KIP-890).

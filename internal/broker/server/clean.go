@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"time"
 
 	"ravenswood.dev/internal/broker/cleaner"
 )
@@ -13,6 +14,7 @@ func (s *Server) clean(ctx context.Context) {
 		Partitions: s.cleanable,
 		Settings:   func() cleaner.Settings { return cleaner.SettingsOf(s.settings.broker()) },
 		Log:        s.log,
+		Now:        time.Now,
 	})
 	c.Run(ctx)
 }
@@ -38,7 +40,8 @@ func (p *partition) cleanable() cleaner.Partition {
 			defer p.mu.Unlock()
 			return p.producers.LastOf(producer)
 		},
-		Change: p.change,
+		Change:   p.change,
+		SetStart: func(offset int64) error { return p.topic.s.begin(p.topic.s.ctx, p, offset) },
 	}
 }
 

@@ -30,7 +30,7 @@ func now(r kmsg.Response) answer { return func(context.Context) kmsg.Response { 
 type conn struct {
 	s        *Server
 	nc       net.Conn
-	id       uint64
+	l        *Listener
 	host     string
 	session  session      // who asks; touched by the reader only
 	throttle atomic.Int64 // Unix nanoseconds until which nothing is read
@@ -45,12 +45,12 @@ type pending struct {
 	token  []byte // of an old login: sent as it is
 }
 
-func (s *Server) newConn(nc net.Conn, id uint64) *conn {
+func (s *Server) newConn(nc net.Conn, l *Listener) *conn {
 	host, _, err := net.SplitHostPort(nc.RemoteAddr().String())
 	if err != nil {
 		host = nc.RemoteAddr().String()
 	}
-	return &conn{s: s, nc: nc, id: id, host: host, pending: make(chan pending, maxPipelined)}
+	return &conn{s: s, nc: nc, l: l, host: host, pending: make(chan pending, maxPipelined)}
 }
 
 // run serves the connection until it ends or ctx does.
@@ -174,9 +174,13 @@ func (c *conn) write(ctx context.Context) {
 			broken = errors.Join(broken, c.sendToken(p.token))
 			continue
 		}
-		response := p.answer(ctx)
+		response, err := c.complete(ctx, p)
+		broken = errors.Join(broken, err)
 		c.s.budget.give(p.held)
 		if response == nil || broken != nil {
+			if broken != nil || p.r.last {
+				c.nc.Close()
+			}
 			continue
 		}
 		out = appendAnswer(out[:0], p.r, response)
@@ -188,6 +192,12 @@ func (c *conn) write(ctx context.Context) {
 			out = nil
 		}
 	}
+}
+
+// complete waits for an answer.
+func (c *conn) complete(ctx context.Context, p pending) (response kmsg.Response, err error) {
+	defer c.s.survive(p.r, &err)
+	return p.answer(ctx), nil
 }
 
 func (c *conn) sendToken(token []byte) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,13 +29,31 @@ const (
 	opIdempotentWrite = kmsg.ACLOperationIdempotentWrite
 )
 
-// Security says who may connect and what they may do. The zero value lets everybody do everything, which is right for a
-// loopback address only.
+// A Listener says how clients of one address come in. The zero value lets everybody in, which is right for a loopback
+// address only.
+type Listener struct {
+	Advertised string          // host:port that clients are told to use; empty: the address that they connected to
+	TLS        *tls.Config     // nil: connections are not encrypted
+	Mapping    acl.Mapping     // from client certificates to principals
+	Mechanisms []acl.Mechanism // of SASL; none: nobody logs in
+	Lifetime   time.Duration   // of a login; 0: as long as the connection
+}
+
+// Guarded says whether clients are asked who they are.
+func (l Listener) Guarded() bool {
+	return len(l.Mechanisms) > 0 || l.TLS != nil && l.TLS.ClientAuth == tls.RequireAndVerifyClientCert
+}
+
+// check refuses what would send passwords in the clear.
+func (l Listener) check() error {
+	if l.TLS == nil && slices.Contains(l.Mechanisms, acl.Plain) {
+		return errors.New("offer SASL PLAIN: it sends passwords, so it needs TLS")
+	}
+	return nil
+}
+
+// Security says what clients may do. The zero value lets everybody do everything.
 type Security struct {
-	TLS        *tls.Config       // nil: connections are not encrypted
-	Mapping    acl.Mapping       // from client certificates to principals
-	Mechanisms []acl.Mechanism   // of SASL; none: nobody logs in
-	Lifetime   time.Duration     // of a login; 0: as long as the connection
 	Authorize  bool              // look at access control lists
 	SuperUsers []acl.Principal   // may do everything
 	OpenIfNone bool              // what no list speaks of is open to all
@@ -58,15 +77,10 @@ type security struct {
 	leaves map[net.Conn]func() // GUARDED_BY(mu)
 }
 
-func newSecurity(s *Server, o Security) (*security, error) {
-	for _, m := range o.Mechanisms {
-		if m == acl.Plain && o.TLS == nil {
-			return nil, errors.New("offer SASL PLAIN: it sends passwords, so it needs TLS")
-		}
-	}
+func newSecurity(s *Server, o Security) *security {
 	options := acl.Options{SuperUsers: o.SuperUsers, AllowWithoutBinding: o.OpenIfNone}
 	gate := acl.NewGate(s.settings.broker().ConnectionsMax, o.ConnectionsPerAddress)
-	return &security{s: s, o: o, state: acl.New(options), gate: gate, leaves: map[net.Conn]func(){}}, nil
+	return &security{s: s, o: o, state: acl.New(options), gate: gate, leaves: map[net.Conn]func(){}}
 }
 
 // begin writes what the state needs before it serves, users given at the start among it.
@@ -136,23 +150,22 @@ const handshakeWithin = 10 * time.Second
 
 // handshake agrees on TLS and finds out who the client is by its certificate.
 func (c *conn) handshake(ctx context.Context) error {
-	sec := c.s.security
 	principal := acl.Anonymous
-	if sec.o.TLS != nil {
-		tc := tls.Server(c.nc, sec.o.TLS)
+	if c.l.TLS != nil {
+		tc := tls.Server(c.nc, c.l.TLS)
 		ctx, cancel := context.WithTimeout(ctx, handshakeWithin)
 		defer cancel()
 		if err := tc.HandshakeContext(ctx); err != nil {
 			return fmt.Errorf("agree on TLS: %w", err)
 		}
 		var err error
-		if principal, err = sec.o.Mapping.Principal(tc.ConnectionState()); err != nil {
+		if principal, err = c.l.Mapping.Principal(tc.ConnectionState()); err != nil {
 			return err
 		}
 		c.nc = tc
 	}
-	o := acl.SessionOptions{Mechanisms: sec.o.Mechanisms, TLS: sec.o.TLS != nil, Lifetime: sec.o.Lifetime}
-	c.session = acl.NewSession(sec.state.Users, o, principal)
+	o := acl.SessionOptions{Mechanisms: c.l.Mechanisms, TLS: c.l.TLS != nil, Lifetime: c.l.Lifetime}
+	c.session = acl.NewSession(c.s.security.state.Users, o, principal)
 	return nil
 }
 

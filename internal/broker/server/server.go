@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"ravenswood.dev/internal/broker/config"
@@ -24,13 +23,11 @@ type Options struct {
 	FS disk.FS
 	// ClusterID is what clients are told; it stays with the data.
 	ClusterID string
-	// Advertised is the host and port that clients are told to connect to; empty is the address of the connection.
-	Advertised string
 	// NoSync answers after the write instead of after the sync: safe from the death of the process, not from power loss.
 	NoSync bool
 	// Settings are those of the broker given at the start, by Kafka's names.
 	Settings map[string]string
-	// Security says who may connect and what they may do.
+	// Security says what clients may do.
 	Security Security
 	// Inflated bounds what one batch may inflate to in bytes; default 256 MiB.
 	Inflated int
@@ -85,7 +82,6 @@ type Server struct {
 	disk     diskState
 	damage   damageList
 
-	conns   atomic.Uint64
 	served  bool           // recovery is complete; closing may say that all was closed in order
 	running sync.WaitGroup // background work
 	serving sync.WaitGroup // connections
@@ -105,11 +101,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{o: o, fs: o.FS, log: o.Log, topics: newCatalog(), apis: allAPIs(), sync: newSyncer(o.NoSync), sessions: newSessionCache()}
 	s.settings.set(config.Sources{Start: o.Settings})
 	s.ctx, s.stop = context.WithCancelCause(context.WithoutCancel(ctx))
-	var err error
-	if s.security, err = newSecurity(s, o.Security); err != nil {
-		return nil, err
-	}
-	s.txns, s.groups = newTransactions(s), newGroups(s)
+	s.security, s.txns, s.groups = newSecurity(s, o.Security), newTransactions(s), newGroups(s)
 	s.budget = newBudget(requestBudget(s.settings.broker()))
 	if err := s.recover(ctx); err != nil {
 		return nil, errors.Join(err, s.giveBack())
@@ -138,8 +130,11 @@ func (s *Server) background() {
 	s.running.Go(func() { s.watchDisk(s.ctx) })
 }
 
-// Serve answers connections from a listener until it is closed or the server is.
-func (s *Server) Serve(ln net.Listener) error {
+// Serve answers connections from a listener until it is closed or the server is. It may be called for several.
+func (s *Server) Serve(ln net.Listener, l Listener) error {
+	if err := l.check(); err != nil {
+		return fmt.Errorf("serve %q: %w", ln.Addr(), err)
+	}
 	stop := context.AfterFunc(s.ctx, func() { ln.Close() })
 	defer stop()
 	for {
@@ -157,7 +152,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			nc.Close()
 			continue
 		}
-		c := s.newConn(nc, s.conns.Add(1))
+		c := s.newConn(nc, &l)
 		s.serving.Go(func() {
 			defer s.security.leave(nc)
 			c.run(s.ctx)

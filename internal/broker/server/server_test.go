@@ -29,7 +29,7 @@ func start(t *testing.T, fs disk.FS, change ...func(*Options)) (*Server, string)
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(ln) }()
+	go func() { done <- s.Serve(ln, Listener{}) }()
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)

@@ -40,5 +40,5 @@ func report(t *testing.T, s kafkatest.Summary) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("conformance: %s\n", line)
+	fmt.Printf("\n%s%s\n", kafkatest.ReportPrefix, line)
 }
