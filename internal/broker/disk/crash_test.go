@@ -76,6 +76,12 @@ func TestPowerLossDropsNames(t *testing.T) {
 			func(t *testing.T, m *Memory) { ok(t, m.Rename("a", "b")) },
 			[]string{"a 5", "b 5"},
 		},
+		"a file has one name": {
+			func(t *testing.T, m *Memory) {
+				ok(t, m.Rename("a", "b"))
+				ok(t, m.Rename("b", "c"))
+			}, []string{"a 5", "b 5", "c 5"},
+		},
 		"a rename over another is whole or not": {
 			func(t *testing.T, m *Memory) {
 				durable(t, m, "tmp", "123")
@@ -169,10 +175,21 @@ func TestPowerLossMayUndoATruncate(t *testing.T) {
 
 func TestPowerLossAfterAKillLosesWhatTheDeadHadNotSynced(t *testing.T) {
 	m := NewMemory()
-	write(t, open(t, m, "a", Create), "hello", 0)
-	if seen := draws(t, m.Kill(), listing(t)); seen[""] == 0 {
-		t.Errorf("seen %v", seen)
-	}
+	write(t, durable(t, m, "a", "hello"), "!", 5)
+	open(t, m, "b", Create)
+	exactly(t, draws(t, m.Kill(), listing(t)), "a 5", "a 6", "a 5, b 0", "a 6, b 0")
+}
+
+func TestWhatACrashLeavesIsIndependent(t *testing.T) {
+	m := NewMemory()
+	file := durable(t, m, "a", "hello")
+	killed, lost := m.Kill(), m.PowerLoss(rand.New(rand.NewPCG(1, 1)))
+	write(t, file, "HELLO", 0)
+	ok(t, m.Rename("a", "b"))
+	is(t, killed, "a", "hello")
+	is(t, lost, "a", "hello")
+	write(t, open(t, killed, "a", Write), "killed", 0)
+	is(t, m, "b", "HELLO")
 }
 
 func TestPowerLossIsRepeatable(t *testing.T) {

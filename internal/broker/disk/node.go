@@ -134,7 +134,6 @@ func (e edit) apply(data []byte) []byte {
 func resize(data []byte, size int64) []byte {
 	have := int64(len(data))
 	if size <= have {
-		clear(data[size:]) // what comes back by a later extension is zero
 		return data[:size]
 	}
 	return append(data, make([]byte, size-have)...)
