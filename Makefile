@@ -4,6 +4,8 @@ GO       ?= go
 KILLS    ?= 50
 FUZZTIME ?= 30s
 TIMEOUT  ?= 10m
+BROKERS  ?= 1
+TARGETS  ?=
 PKG      ?= ./...
 
 # The rooms where goroutines meet, and an example for all of them together. The rest has no concurrency of its own and
@@ -15,10 +17,10 @@ RACE     ?= ./internal/admin ./internal/broker ./internal/component/... ./intern
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint bench clients crash fuzz generate
+.PHONY: help run test race lint bench clients crash fuzz generate kafka kafka-stop conformance
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## start the example: a generator, four services, a topology, results in a topic and in SQLite
 	$(GO) build -o bin/raven ./cmd/raven
@@ -64,3 +66,12 @@ fuzz: ## fuzz every decoder of foreign bytes, each for FUZZTIME
 
 generate: ## write docs/reference anew from the components and commands
 	$(GO) run ./cmd/raven docs docs/reference
+
+kafka: ## start Apache Kafka on this machine (Java 17, Maven); BROKERS=3 for three that replicate
+	@$(GO) run ./test/kafka start --brokers $(BROKERS)
+
+kafka-stop: ## stop what make kafka started; data and logs stay
+	@$(GO) run ./test/kafka stop
+
+conformance: ## run one list of what a broker must do on kfake and Apache Kafka; TARGETS=kfake for one
+	@$(GO) run ./test/kafka conformance $(TARGETS)

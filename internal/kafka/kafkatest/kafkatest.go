@@ -36,6 +36,9 @@ type SASL struct {
 	Password string
 }
 
+// ReportPrefix begins the line with which a test prints its Summary as JSON.
+const ReportPrefix = "conformance: "
+
 // Summary counts how the cases ended.
 type Summary struct {
 	Target   string `json:"target"`
