@@ -40,6 +40,7 @@ type Resource struct {
 	Name string
 }
 
+// Topic is the resource of a topic.
 func Topic(name string) Resource { return Resource{kmsg.ACLResourceTypeTopic, name} }
 
 // Group is the resource of a consumer group.
