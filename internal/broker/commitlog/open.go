@@ -58,20 +58,7 @@ func (r *recoverer) list() ([]disk.Entry, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return entries, err
 	}
-	if err := r.l.fs.MkdirAll(r.l.dir); err != nil {
-		return nil, err
-	}
-	if r.l.o.NoSync {
-		return nil, nil
-	}
-	for dir := path.Dir(r.l.dir); ; dir = path.Dir(dir) {
-		if err := r.l.fs.SyncDir(dir); err != nil {
-			return nil, err
-		}
-		if dir == "." || dir == "/" {
-			return nil, nil
-		}
-	}
+	return nil, r.l.fs.MkdirAll(r.l.dir)
 }
 
 // sweep notes the segments and removes what was left half-done.
@@ -108,8 +95,15 @@ func leftover(name string) bool {
 	return false
 }
 
-// begin makes the first segment of a new log.
+// begin makes the first segment of a new log. The names that lead to it come first: a directory without a segment may be
+// one whose own name was never synced.
 func (r *recoverer) begin() error {
+	for dir := r.l.dir; dir != "." && dir != "/" && !r.l.o.NoSync; {
+		dir = path.Dir(dir)
+		if err := r.l.fs.SyncDir(dir); err != nil {
+			return err
+		}
+	}
 	h, err := r.l.create(0, nil)
 	if err != nil {
 		return err

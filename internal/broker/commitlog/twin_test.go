@@ -211,7 +211,16 @@ func (s *story) hook(op disk.Op) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.recover(op, "kill and loss of power", again.PowerLoss(s.rng), l.End())
+	end := l.End()
+	s.recover(op, "kill and loss of power", again.PowerLoss(s.rng), end)
+	// So does what is synced then.
+	add(s.t, l, records(end, 2, 10))
+	if _, err := l.Sync(); err != nil {
+		s.t.Fatal(err)
+	}
+	if l, _, err = commitlog.Open(again.PowerLoss(s.rng), dir, options(newTracker())); err != nil || l.End() != end+2 {
+		s.t.Fatalf("lost what was synced after a kill at change %d (%v %s -> %s) in %s: %v", op.Number, op.Kind, op.Name, op.To, s.during, err)
+	}
 }
 
 // recover opens what a crash left, and compares it with the twin.
