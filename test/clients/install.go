@@ -19,6 +19,7 @@ import (
 type fetch struct {
 	name  string
 	files []string // under the source folder; copied into the folder before the command runs there
+	asks  []string // a command whose answer is part of the pins, nil for none
 	into  func(dir, source string) *exec.Cmd
 }
 
@@ -34,6 +35,7 @@ func fetchNode() *fetch {
 // fetchPython needs pip, but no virtual environment: the packages lie in a folder that PYTHONPATH names.
 func fetchPython() *fetch {
 	return &fetch{name: "python", files: []string{"python/requirements.txt"},
+		asks: []string{"python3", "--version"}, // a wheel is for one version
 		into: func(dir, _ string) *exec.Cmd {
 			return inside(dir, "python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
 				"--only-binary", ":all:", "--target", "packages", "--requirement", "requirements.txt")
@@ -70,7 +72,7 @@ type store struct {
 
 // bring fetches f unless it is there, and returns its folder.
 func (s store) bring(ctx context.Context, f *fetch) (string, error) {
-	id, err := s.identity(f)
+	id, err := s.identity(ctx, f)
 	if err != nil {
 		return "", err
 	}
@@ -99,7 +101,7 @@ func (s store) made() string {
 }
 
 // identity is a short hash of the files that pin what is fetched.
-func (s store) identity(f *fetch) (string, error) {
+func (s store) identity(ctx context.Context, f *fetch) (string, error) {
 	h := sha256.New()
 	for _, name := range f.files {
 		data, err := os.ReadFile(filepath.Join(s.source, name))
@@ -107,6 +109,13 @@ func (s store) identity(f *fetch) (string, error) {
 			return "", fmt.Errorf("fetch %q: %w", f.name, err)
 		}
 		fmt.Fprintf(h, "%s %d\n%s", name, len(data), data)
+	}
+	if len(f.asks) > 0 {
+		answer, err := command(ctx, inside(s.source, f.asks[0], f.asks[1:]...))
+		if err != nil {
+			return "", fmt.Errorf("fetch %q: ask %s: %w", f.name, f.asks[0], err)
+		}
+		fmt.Fprint(h, answer)
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)[:6]), nil
 }
