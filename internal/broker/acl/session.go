@@ -206,7 +206,7 @@ func (u *Users) CheckPlain(token []byte) (string, error) {
 		return "", errors.New("the authorization id is not the user's name")
 	case password == "" || len(password) > maxPasswordBytes:
 		return "", ErrCredentials
-	case !u.credential(user, u.plainMechanism(user)).matches(password):
+	case !u.matches(user, password):
 		return "", ErrCredentials
 	}
 	return user, nil

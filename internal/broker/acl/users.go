@@ -224,6 +224,17 @@ func (u *Users) usualIterations(m Mechanism) int {
 	return usual
 }
 
+// matches checks a password in clear against the user's credential. It does the work for both mechanisms, whichever the
+// user has, or the time would tell.
+func (u *Users) matches(name, password string) bool {
+	by256 := u.credential(name, ScramSHA256).matches(password)
+	by512 := u.credential(name, ScramSHA512).matches(password)
+	if u.plainMechanism(name) == ScramSHA256 {
+		return by256
+	}
+	return by512
+}
+
 // plainMechanism tells which credential a password in clear is checked against.
 func (u *Users) plainMechanism(name string) Mechanism {
 	u.mu.RLock()
