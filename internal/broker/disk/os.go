@@ -38,7 +38,8 @@ func (o osFS) Open(name string, mode Mode) (File, error) {
 		err = pathError("open", name, syscall.EISDIR)
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		_ = f.Close() // nothing was written
+		return nil, err
 	}
 	return osFile{f}, nil
 }
@@ -131,10 +132,15 @@ func (o osFS) SyncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	if info, err := d.Stat(); err != nil || !info.IsDir() {
-		return errors.Join(pathError("sync", dir, syscall.ENOTDIR), err, d.Close())
+	defer func() { _ = d.Close() }() // nothing was written
+	info, err := d.Stat()
+	if err == nil && !info.IsDir() {
+		err = pathError("sync", dir, syscall.ENOTDIR)
 	}
-	return errors.Join(syncNames(d), d.Close())
+	if err != nil {
+		return err
+	}
+	return syncNames(d)
 }
 
 // syncNames syncs an open directory. Windows has no such call; NTFS keeps changes of names in its own journal.

@@ -35,7 +35,8 @@ func (j *Journal) Checkpoint(state func(Add) error) error {
 		if !j.undone(w) {
 			j.refusal = err
 		}
-		return errors.Join(err, w.file.Close())
+		_ = w.file.Close() // the cause says more
+		return err
 	}
 	j.use(w)
 	return nil
@@ -50,14 +51,16 @@ func (j *Journal) publish(w *writer) error {
 }
 
 // undone tells whether a checkpoint that could not be published certainly has no name. If it has one, a start would
-// find it after a kill and perhaps not after a loss of power: neither file is safe to append to.
+// find it after a kill and perhaps not after a loss of power: neither file is safe to append to. A temporary file that
+// stays does no harm: the next checkpoint or start deals with it.
 func (j *Journal) undone(w *writer) bool {
 	f, err := j.fs.Open(j.name(w.number), disk.Read)
 	if err == nil {
 		_ = f.Close() // nothing was written
 		return false
 	}
-	return errors.Is(err, fs.ErrNotExist) && j.fs.Remove(w.tmp) == nil
+	_ = j.fs.Remove(w.tmp)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // use turns to a checkpoint, and removes what it replaces. A file that cannot be removed does no harm: the highest
@@ -102,7 +105,8 @@ func (j *Journal) write(number int64, state func(Add) error) (*writer, error) {
 	if err = w.all(state); err == nil {
 		return w, nil
 	}
-	return nil, errors.Join(err, w.file.Close(), j.fs.Remove(w.tmp))
+	_, _ = w.file.Close(), j.fs.Remove(w.tmp) // the cause says more
+	return nil, err
 }
 
 func (w *writer) all(state func(Add) error) error {

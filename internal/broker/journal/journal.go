@@ -101,7 +101,8 @@ func (j *Journal) begun() error {
 		return err
 	}
 	if err := j.publish(w); err != nil {
-		return errors.Join(err, w.file.Close())
+		_ = w.file.Close() // the cause says more
+		return err
 	}
 	j.number, j.file = 1, w.file
 	return nil
@@ -169,7 +170,7 @@ func (j *Journal) put(b []byte) error {
 	if _, err := j.file.WriteAt(b, j.end); err != nil {
 		err = fmt.Errorf("append to journal %q: %w", j.name(j.number), err)
 		if cut := j.file.Truncate(j.end); cut != nil {
-			err = errors.Join(err, fmt.Errorf("cut off what was written of it: %w", cut))
+			err = fmt.Errorf("%w; cut off what was written of it: %w", err, cut)
 			j.refusal = err
 		}
 		return err
