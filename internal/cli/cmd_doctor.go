@@ -143,11 +143,11 @@ func (a *app) repair(ctx context.Context, topic string, index int32, out output)
 
 func lostOffsets(r node.Repaired) string {
 	if len(r.Lost) == 0 {
-		return "no offset is lost"
+		return "nothing is lost"
 	}
 	var all []string
 	for _, l := range r.Lost {
 		all = append(all, l.String())
 	}
-	return "offsets " + strings.Join(all, ", ") + " are lost"
+	return "lost: " + strings.Join(all, ", ")
 }

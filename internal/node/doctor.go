@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"ravenswood.dev/internal/broker/doctor"
 )
@@ -20,7 +21,7 @@ const SeverityNote = doctor.Note
 // Examine reads all that the embedded broker has stored in a data folder, while it does not run, and changes nothing. progress, if
 // not nil, is told of bytes after every few megabytes.
 func Examine(ctx context.Context, data string, progress func(done, total int64)) (doctor.Report, error) {
-	o := doctor.Directory(data)
+	o := doctor.Directory(filepath.Join(data, "log"))
 	if progress != nil {
 		o.Progress = func(p doctor.Progress) { progress(p.Done, p.Total) }
 	}
@@ -30,7 +31,7 @@ func Examine(ctx context.Context, data string, progress func(done, total int64))
 
 // Repair makes a damaged partition of the embedded broker readable again, while it does not run, and says what is lost.
 func Repair(ctx context.Context, data, topic string, partition int32) ([]doctor.Repaired, error) {
-	done, err := doctor.Repair(ctx, doctor.Directory(data), topic, partition)
+	done, err := doctor.Repair(ctx, doctor.Directory(filepath.Join(data, "log")), topic, partition)
 	return done, adviseDoctor(err, data)
 }
 

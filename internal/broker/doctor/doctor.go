@@ -22,7 +22,7 @@ import (
 
 // Options of an examination.
 type Options struct {
-	// Files are those below the broker's folder "log".
+	// Files are those of the broker's directory.
 	Files disk.FS
 	// Lock keeps others out until release; its error is returned as it is. Nil if the caller did it already.
 	Lock func() (release func() error, err error)
@@ -70,12 +70,12 @@ type Range struct {
 
 func (r Range) String() string {
 	if r.To < 0 {
-		return fmt.Sprintf("from %d on", r.From)
+		return fmt.Sprintf("offset %d and all behind it", r.From)
 	}
 	if r.To == r.From {
-		return strconv.FormatInt(r.From, 10)
+		return fmt.Sprintf("offset %d", r.From)
 	}
-	return fmt.Sprintf("%d to %d", r.From, r.To)
+	return fmt.Sprintf("offsets %d to %d", r.From, r.To)
 }
 
 // A Report is what an examination found.

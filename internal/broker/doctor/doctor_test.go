@@ -176,55 +176,55 @@ func TestDamageIsFoundAndRepaired(t *testing.T) {
 		{
 			"a record in a full segment", func(t *testing.T, files disk.FS, all []written) {
 				change(t, files, all[1].file, all[1].at+70, 'X')
-			}, "checksum", 1, "2 to 3", []int64{0, 4, 6, 8, 10}, 12,
+			}, "checksum", 1, "offsets 2 to 3", []int64{0, 4, 6, 8, 10}, 12,
 		},
 		{
 			"a length", func(t *testing.T, files disk.FS, all []written) {
 				change(t, files, all[1].file, all[1].at+8, 0x7f)
-			}, "ends inside a batch", 1, "2 to 3", []int64{0, 4, 6, 8, 10}, 12,
+			}, "ends inside a batch", 1, "offsets 2 to 3", []int64{0, 4, 6, 8, 10}, 12,
 		},
 		{
 			"a whole header", func(t *testing.T, files disk.FS, all []written) {
 				change(t, files, all[1].file, all[1].at, make([]byte, batch.HeaderBytes)...)
-			}, "magic", 1, "2 to 3", []int64{0, 4, 6, 8, 10}, 12,
+			}, "magic", 1, "offsets 2 to 3", []int64{0, 4, 6, 8, 10}, 12,
 		},
 		{
 			"the first batch of all", func(t *testing.T, files disk.FS, all []written) {
 				change(t, files, all[0].file, 20, 0xff, 0xff)
-			}, "", 0, "0 to 1", []int64{2, 4, 6, 8, 10}, 12,
+			}, "", 0, "offsets 0 to 1", []int64{2, 4, 6, 8, 10}, 12,
 		},
 		{
 			"the last batch of a full segment", func(t *testing.T, files disk.FS, all []written) {
 				change(t, files, all[2].file, all[2].at+16, 9)
-			}, "magic", 2, "4 to 5", []int64{0, 2, 6, 8, 10}, 12,
+			}, "magic", 2, "offsets 4 to 5", []int64{0, 2, 6, 8, 10}, 12,
 		},
 		{
 			"a batch of the active segment", func(t *testing.T, files disk.FS, all []written) {
 				change(t, files, all[4].file, all[4].at+70, 'X')
-			}, "checksum", 4, "8 to 9", []int64{0, 2, 4, 6, 10}, 12,
+			}, "checksum", 4, "offsets 8 to 9", []int64{0, 2, 4, 6, 10}, 12,
 		},
 		{
 			"the last batch, which was sealed", func(t *testing.T, files disk.FS, all []written) {
 				change(t, files, all[5].file, all[5].at+70, 'X')
-			}, "checksum", 5, "10 to 11", []int64{0, 2, 4, 6, 8}, 12,
+			}, "checksum", 5, "offsets 10 to 11", []int64{0, 2, 4, 6, 8}, 12,
 		},
 		{
 			"two batches", func(t *testing.T, files disk.FS, all []written) {
 				change(t, files, all[3].file, all[3].at+70, 'X')
 				change(t, files, all[5].file, all[5].at+70, 'X')
-			}, "checksum", 3, "6 to 7", []int64{0, 2, 4, 8}, 12,
+			}, "checksum", 3, "offsets 6 to 7", []int64{0, 2, 4, 8}, 12,
 		},
 		{
 			"a whole segment", func(t *testing.T, files disk.FS, all []written) {
 				change(t, files, all[0].file, 0, make([]byte, len(all[0].raw)*3)...)
-			}, "magic", 0, "0 to 5", []int64{6, 8, 10}, 12,
+			}, "magic", 0, "offsets 0 to 5", []int64{6, 8, 10}, 12,
 		},
 		{
 			"a segment that was cut off", func(t *testing.T, files disk.FS, all []written) {
 				f, err := files.Open(all[2].file, disk.Write)
 				check(t, err)
 				check(t, errors.Join(f.Truncate(all[2].at+30), f.Sync(), f.Close()))
-			}, "ends inside a batch", 2, "4 to 5", []int64{0, 2, 6, 8, 10}, 12,
+			}, "ends inside a batch", 2, "offsets 4 to 5", []int64{0, 2, 6, 8, 10}, 12,
 		},
 	}
 	for _, c := range cases {
@@ -307,7 +307,7 @@ func TestARecordThatLooksLikeABatchIsNotOne(t *testing.T) {
 	check(t, log.Close())
 	change(t, files, dir+"/"+baseName(0)+".log", 8, make([]byte, 10)...)
 	r := examine(t, files)
-	if r.Damaged() != 1 || r.Findings[0].Lost.String() != "0 to 1" {
+	if r.Damaged() != 1 || r.Findings[0].Lost.String() != "offsets 0 to 1" {
 		t.Errorf("found %+v", r.Findings)
 	}
 }

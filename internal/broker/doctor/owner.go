@@ -14,7 +14,7 @@ import (
 
 // Directory is the options for a data directory of the operating system.
 func Directory(dir string) Options {
-	return Options{Files: disk.OS(filepath.Join(dir, logFolder)), Lock: Lock(dir)}
+	return Options{Files: disk.OS(dir), Lock: Lock(dir)}
 }
 
 // A RunningError says that a process has the data directory open.
@@ -38,7 +38,6 @@ var ErrNoData = errors.New("no broker has kept its log there")
 const (
 	markerFile    = "raven-broker.json"
 	ownerFile     = "owner.json"
-	logFolder     = "log"
 	ownerBytesMax = 1 << 16
 )
 

@@ -82,7 +82,7 @@ func losing(lost *Range) string {
 	if lost == nil {
 		return "No offset is missing: they are between two batches that follow each other."
 	}
-	return fmt.Sprintf("The records at offsets %s are lost, and with them the end of a transaction if it was there.", lost)
+	return fmt.Sprintf("What was at %s is lost: records, or the end of a transaction.", lost)
 }
 
 // lost are the offsets that a hole took, nil for none.
