@@ -94,7 +94,7 @@ func (c *Cluster) settings(s *server) map[string]string {
 		// Nobody wants to wait for housekeeping in a test.
 		"group.initial.rebalance.delay.ms": "0", "group.min.session.timeout.ms": "500",
 		"log.initial.task.delay.ms": "500", "log.retention.check.interval.ms": "500", "log.cleaner.backoff.ms": "200",
-		"log.segment.delete.delay.ms": "500", "offsets.retention.check.interval.ms": "1000",
+		"log.segment.delete.delay.ms":                                 "500",
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "300",
 		"connection.failed.authentication.delay.ms":                   "50",
 	}
