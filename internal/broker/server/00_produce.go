@@ -48,11 +48,13 @@ func produce(s *Server, _ context.Context, r *request) (answer, error) {
 	}
 	s.counted(r.client, r.bytes, 0)
 	response.ThrottleMillis = s.charge(r, acl.Produced, r.bytes)
-	return s.acknowledge(req, response, written), nil
+	return s.acknowledge(r, req, response, written), nil
 }
 
-// acknowledge answers once every partition that was written to is synced; at once for clients that do not want to know.
-func (s *Server) acknowledge(req *kmsg.ProduceRequest, response *kmsg.ProduceResponse, written []*partition) answer {
+// acknowledge answers once every partition that was written to is synced. On one node there is no difference between the
+// leader having a record and everybody having it: both are told when it is durable. A client that wants no answer learns of
+// an error by the end of its connection.
+func (s *Server) acknowledge(r *request, req *kmsg.ProduceRequest, response *kmsg.ProduceResponse, written []*partition) answer {
 	files := make([]durable, len(written))
 	for i, p := range written {
 		files[i] = p
@@ -63,8 +65,9 @@ func (s *Server) acknowledge(req *kmsg.ProduceRequest, response *kmsg.ProduceRes
 	}
 	switch {
 	case req.Acks == 0:
+		r.last = anyRefused(response)
 		return func(context.Context) kmsg.Response { return nil }
-	case req.Acks == 1 || round == nil:
+	case round == nil:
 		return now(response)
 	}
 	return func(ctx context.Context) kmsg.Response {
@@ -79,6 +82,17 @@ func (s *Server) acknowledge(req *kmsg.ProduceRequest, response *kmsg.ProduceRes
 		}
 		return response
 	}
+}
+
+func anyRefused(response *kmsg.ProduceResponse) bool {
+	for _, t := range response.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // spoil replaces the answer for partitions whose records are not on the disk.
@@ -135,10 +149,31 @@ func (s *Server) producePartition(r *request, req *kmsg.ProduceRequest, t *topic
 		if detail, ok := errors.AsType[*detailed](err); ok {
 			rp.ErrorMessage = kmsg.StringPtr(detail.text)
 		}
+		if errors.Is(err, kerr.InvalidRecord) && to.topic.effective.Load().Compact {
+			rp.ErrorRecords = s.keyless(p.Records)
+		}
 		return nil
 	}
 	rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = done.base, done.millis, to.log.Start()
 	return to
+}
+
+// keyless names the records of a batch that have no key.
+func (s *Server) keyless(raw []byte) []kmsg.ProduceResponseTopicPartitionErrorRecord {
+	var all []kmsg.ProduceResponseTopicPartitionErrorRecord
+	index := int32(0)
+	for record, err := range batch.Records(raw, s.o.Inflated) {
+		if err != nil {
+			return nil
+		}
+		if record.Key == nil {
+			bad := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+			bad.RelativeOffset, bad.ErrorMessage = index, kmsg.StringPtr("a compacted topic takes records with a key only")
+			all = append(all, bad)
+		}
+		index++
+	}
+	return all
 }
 
 // appendProduced checks a batch against the rules of its topic and appends it.

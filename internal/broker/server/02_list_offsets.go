@@ -22,18 +22,38 @@ const (
 func listOffsets(s *Server, _ context.Context, r *request) kmsg.Response {
 	req := r.body.(*kmsg.ListOffsetsRequest)
 	response := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	twice := repeated(req)
 	for _, t := range req.Topics {
 		rt := kmsg.NewListOffsetsResponseTopic()
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
 			rp.Partition, rp.Offset, rp.Timestamp, rp.LeaderEpoch = p.Partition, -1, -1, -1
-			rp.ErrorCode = code(s.listOffset(r, t.Topic, p, req.IsolationLevel == 1, &rp))
+			if twice[wantedKey{topic: t.Topic, partition: p.Partition}] {
+				rp.ErrorCode = kerr.InvalidRequest.Code
+			} else {
+				rp.ErrorCode = code(s.listOffset(r, t.Topic, p, req.IsolationLevel == 1, &rp))
+			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		response.Topics = append(response.Topics, rt)
 	}
 	return response
+}
+
+// repeated are the partitions that a request names more than once.
+func repeated(req *kmsg.ListOffsetsRequest) map[wantedKey]bool {
+	seen, twice := map[wantedKey]bool{}, map[wantedKey]bool{}
+	for _, t := range req.Topics {
+		for _, p := range t.Partitions {
+			k := wantedKey{topic: t.Topic, partition: p.Partition}
+			if seen[k] {
+				twice[k] = true
+			}
+			seen[k] = true
+		}
+	}
+	return twice
 }
 
 func (s *Server) listOffset(r *request, topic string, ask kmsg.ListOffsetsRequestTopicPartition, committed bool, rp *kmsg.ListOffsetsResponseTopicPartition) error {

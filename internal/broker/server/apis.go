@@ -44,6 +44,7 @@ func allAPIs() map[int16]api {
 		24: {min: 0, max: 5, handle: plain(addPartitionsToTxn)},
 		25: {min: 0, max: 4, handle: plain(addOffsetsToTxn)},
 		26: {min: 0, max: 5, handle: plain(endTxn)},
+		27: {min: 1, max: 2, handle: plain(writeTxnMarkers)},
 		28: {min: 0, max: 5, handle: plain(txnOffsetCommit)},
 		29: {min: 1, max: 3, handle: plain(describeACLs)},
 		30: {min: 1, max: 3, handle: plain(createACLs)},

@@ -42,12 +42,17 @@ var errVersion = errors.New("unsupported request")
 // readFrame reads one frame into memory of the given function. Its bound depends on what kind of request it is.
 func readFrame(r io.Reader, limit func(key int16) int) ([]byte, error) {
 	var head [4 + headerPeek]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+	if _, err := io.ReadFull(r, head[:4]); err != nil {
 		return nil, err
 	}
 	size := int(int32(binary.BigEndian.Uint32(head[:])))
-	key := int16(binary.BigEndian.Uint16(head[4:]))
-	if size < 8 || size > limit(key) {
+	if size < 8 {
+		return nil, fmt.Errorf("%w: a frame of %d bytes", errFrame, size)
+	}
+	if _, err := io.ReadFull(r, head[4:]); err != nil {
+		return nil, err
+	}
+	if key := int16(binary.BigEndian.Uint16(head[4:])); size > limit(key) {
 		return nil, fmt.Errorf("%w: a frame of %d bytes", errFrame, size)
 	}
 	frame := make([]byte, size)

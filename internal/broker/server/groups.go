@@ -90,7 +90,7 @@ func (gs *groups) locked(name string) *oneGroup {
 
 // done gives the lock back and forgets a group that is nothing any more.
 func (gs *groups) done(name string, g *oneGroup) {
-	if !g.g.Known() {
+	if !g.g.Known() || g.g.State() == group.Dead {
 		gs.mu.Lock()
 		if gs.byName[name] == g {
 			delete(gs.byName, name)

@@ -64,6 +64,9 @@ func (s *Server) createTopic(ctx context.Context, name string, partitions int32,
 	if s.topics.named(name) != nil {
 		return nil, &detailed{kerr.TopicAlreadyExists, fmt.Sprintf("topic %q exists already", name)}
 	}
+	if other := s.topics.alike(name); other != "" {
+		return nil, &detailed{kerr.InvalidTopicException, fmt.Sprintf("topic %q differs from topic %q in dots and underscores only", name, other)}
+	}
 	if err := s.room(); err != nil {
 		return nil, err
 	}

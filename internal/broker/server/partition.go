@@ -23,6 +23,7 @@ type partition struct {
 	log       *commitlog.Log
 	producers *txn.Producers // GUARDED_BY(mu)
 	deleted   bool           // GUARDED_BY(mu)
+	begun     segmentStart   // GUARDED_BY(mu)
 
 	durable atomic.Int64          // high watermark: readers see what lies below
 	stable  atomic.Int64          // last stable offset: readers of committed records see what lies below
@@ -134,10 +135,37 @@ func (p *partition) write(raw []byte, appendTime bool, now time.Time) (appended,
 	if err != nil {
 		return appended{}, kerr.CorruptMessage
 	}
+	if err := p.rollByAge(h); err != nil {
+		return appended{}, p.fail(fmt.Errorf("append to %s: %w", p, err))
+	}
 	if err := p.log.Append(h, raw); err != nil {
 		return appended{}, p.fail(fmt.Errorf("append to %s: %w", p, err))
 	}
 	return at, nil
+}
+
+// segmentStart is what is known of the active segment.
+type segmentStart struct {
+	base   int64
+	millis int64 // of its first batch
+	known  bool
+}
+
+// rollByAge ends the active segment when what is to come is younger than its first batch by segment.ms or more, so that
+// old records do not share a file, and with it a fate, with new ones.
+func (p *partition) rollByAge(h batch.Header) error {
+	age := p.topic.effective.Load().SegmentAge
+	if base := p.log.ActiveBase(); !p.begun.known || p.begun.base != base {
+		millis, ok, err := p.log.ActiveSince()
+		if err != nil || !ok {
+			return err
+		}
+		p.begun = segmentStart{base: base, millis: millis, known: true}
+	}
+	if h.MaxTimestamp < 0 || p.begun.millis < 0 || h.MaxTimestamp-p.begun.millis < age.Milliseconds() {
+		return nil
+	}
+	return p.log.Roll()
 }
 
 // mark ends a transaction in this partition. A partition that does not have it open, or that is gone, needs no marker.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -113,6 +114,23 @@ func (c *catalog) remove(t *topic) {
 	defer c.mu.Unlock()
 	delete(c.byName, t.name)
 	delete(c.byID, t.id)
+}
+
+// alike returns a topic whose name differs in dots and underscores only: Kafka allows one of them, since names of metrics
+// cannot tell them apart.
+func (c *catalog) alike(name string) string {
+	if !strings.ContainsAny(name, "._") {
+		return ""
+	}
+	flat := strings.ReplaceAll(name, ".", "_")
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for other := range c.byName {
+		if strings.ReplaceAll(other, ".", "_") == flat {
+			return other
+		}
+	}
+	return ""
 }
 
 // partitions returns every partition of every topic, in order.

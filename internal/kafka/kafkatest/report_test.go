@@ -10,11 +10,11 @@ import (
 	"ravenswood.dev/internal/kafka/kafkatest"
 )
 
-// TestMain is also the main function of kfake's process. It lets more cases run at once than there are processors: nearly all of them wait for the broker.
+// TestMain is also the main function of brokers in processes of their own. It lets more cases run at once than there are processors: nearly all of them wait for the broker.
 func TestMain(m *testing.M) {
-	if where := os.Getenv(envKfake); where != "" {
-		if err := serveKfake(where); err != nil {
-			fmt.Fprintln(os.Stderr, "kfake:", err)
+	if role := os.Getenv(envRole); role != "" {
+		if err := serve(role); err != nil {
+			fmt.Fprintln(os.Stderr, "broker:", err)
 			os.Exit(1)
 		}
 		return
