@@ -251,7 +251,7 @@ func TestEveryCrashLeavesWhatWasSynced(t *testing.T) {
 	for name, o := range map[string]Options{"synced": {}, "not synced": {NoSync: true}} {
 		t.Run(name, func(t *testing.T) {
 			points := 0
-			for seed := range uint64(40) {
+			for seed := range uint64(25) {
 				w := newWorld(t, seed, o)
 				w.run(40)
 				points += w.points

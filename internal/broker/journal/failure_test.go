@@ -99,29 +99,36 @@ func TestAFailedCheckpointChangesNothing(t *testing.T) {
 		"renamed":   {Kind: disk.OpRename},
 		"the state": {Kind: disk.OpList}, // does not happen: state itself fails
 	} {
-		t.Run(name, func(t *testing.T) {
-			m, f, j := faulty(t)
-			f.Fail(fault)
-			err := j.Checkpoint(func(add Add) error {
-				if fault.Kind == disk.OpList {
-					return errState
-				}
-				return add(1, 1, []byte("state"))
-			})
-			if err == nil || !strings.HasPrefix(err.Error(), `checkpoint journal "journal": `) {
-				t.Errorf("got %v", err)
-			}
-			f.Heal()
-			has(t, m, "first")
-			must(t, appendText(j, "second"))
-			must(t, j.Sync())
-			has(t, m, "first", "second")
-			must(t, j.Checkpoint(func(add Add) error { return add(1, 1, []byte("state")) }))
-			must(t, j.Close())
-			has(t, m, "state")
-			files(t, m, "00000000000000000002.journal")
-		})
+		for what, also := range map[string][]disk.Fault{"": nil, ", and stays": {{Kind: disk.OpRemove}}} {
+			t.Run(name+what, func(t *testing.T) { failCheckpoint(t, append(also, fault)) })
+		}
 	}
+}
+
+func failCheckpoint(t *testing.T, faults []disk.Fault) {
+	m, f, j := faulty(t)
+	for _, fault := range faults {
+		f.Fail(fault)
+	}
+	err := j.Checkpoint(func(add Add) error {
+		if faults[len(faults)-1].Kind == disk.OpList {
+			return errState
+		}
+		return add(1, 1, []byte("state"))
+	})
+	if err == nil || !strings.HasPrefix(err.Error(), `checkpoint journal "journal": `) ||
+		strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+	f.Heal()
+	has(t, m, "first")
+	must(t, appendText(j, "second"))
+	must(t, j.Sync())
+	has(t, m, "first", "second")
+	must(t, j.Checkpoint(func(add Add) error { return add(1, 1, []byte("state")) }))
+	must(t, j.Close())
+	has(t, m, "state")
+	files(t, m, "00000000000000000002.journal")
 }
 
 func files(t *testing.T, fs disk.FS, want ...string) {
