@@ -164,6 +164,9 @@ func TestProducersExpireByTheClockOfTheBroker(t *testing.T) {
 	put(p, txn.Producer{ID: 1}, 0, 0, 0) // of a start: no clock yet, although the timestamp is years old
 	p.Expire(someday.Add(1000*time.Hour), time.Hour)
 	now := someday.Add(1000 * time.Hour)
+	if got := ids(p); len(got) != 1 {
+		t.Fatalf("forgotten by the first look: %v", got)
+	}
 	if _, err := p.Check(record(txn.Producer{ID: 2}, 0, 0, someday), now.Add(30*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -191,10 +194,11 @@ func TestProducersAreBounded(t *testing.T) {
 	p := txn.NewProducers()
 	put(p, txn.Producer{ID: 0}, 0, 0, transactionalBit)
 	for i := range int64(100_010) {
-		put(p, txn.Producer{ID: i + 1}, i+1, 0, 0)
+		put(p, txn.Producer{ID: i + 1}, 2*i+1, 0, 0)
+		put(p, txn.Producer{ID: 1}, 2*i+2, int32(i)+1, 0)
 	}
 	got := ids(p)
-	if len(got) != 100_001 || got[0] != 0 || got[1] != 11 {
+	if len(got) != 100_001 || got[0] != 0 || got[1] != 1 || got[2] != 12 {
 		t.Fatalf("%d producers, the first %v", len(got), got[:3])
 	}
 }
@@ -276,6 +280,7 @@ func TestProducersRefuseBytesThatAreNoSnapshot(t *testing.T) {
 		"another version": append([]byte{2}, good[1:]...),
 		"cut off":         good[:len(good)-1],
 		"too long":        append(bytes.Clone(good), 0),
+		"out of order":    {1, 2, 1, 1, 0, 0, 1, 9, 0, 0, 2, 1, 0, 0, 1, 8, 0, 0},
 		"too many":        {1, 255, 255, 255, 255, 15},
 		"twice the same":  append([]byte{1, 2}, append(bytes.Clone(good[2:2+(len(good)-2)/2]), good[2:2+(len(good)-2)/2]...)...),
 	}

@@ -171,7 +171,6 @@ func (c *Coordinator) Recover(now time.Time) []Missing {
 	for _, id := range slices.Sorted(maps.Keys(c.ids)) {
 		c.settle(c.ids[id], now)
 	}
-	c.next = max(c.next, c.reserved)
 	c.sortResting()
 	slices.SortFunc(missing, compareMissing)
 	return missing

@@ -2,6 +2,7 @@ package txn_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -263,6 +264,10 @@ func TestWhilePreparedEverybodyWaits(t *testing.T) {
 			d, _ := w.c.Describe("x")
 			_, _, again := w.c.EndTxn(w.now, end)
 			_, _, init := w.c.InitProducerID(w.now, txn.InitRequest{ID: "x", Timeout: time.Minute, Producer: txn.NoProducer})
+			foreign := txn.InitRequest{ID: "x", Timeout: time.Minute, Producer: txn.Producer{ID: 77}}
+			if _, _, err := w.c.InitProducerID(w.now, foreign); err != kerr.ProducerFenced { //nolint:errorlint // kerr gives the very value
+				t.Errorf("somebody else waits for nothing: %v", err)
+			}
 			join := w.c.Join(w.now, "x", d.Producer, b0, true)
 			group := w.c.JoinGroup(w.now, "x", d.Producer, "g", true)
 			for what, err := range map[string]error{"EndTxn": again, "InitProducerId": init, "Join": join, "JoinGroup": group} {
@@ -275,5 +280,35 @@ func TestWhilePreparedEverybodyWaits(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestGroupsOfATransactionAreBounded(t *testing.T) {
+	w := newWorld()
+	p, _ := w.init("x", time.Minute, txn.NoProducer)
+	for i := range 1000 {
+		if err := w.c.JoinGroup(w.now, "x", p, fmt.Sprint(i), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.c.JoinGroup(w.now, "x", p, "one more", true); err != kerr.InvalidRequest { //nolint:errorlint // kerr gives the very value
+		t.Errorf("one more: %v", err)
+	}
+	if err := w.c.JoinGroup(w.now, "x", p, "7", true); err != nil {
+		t.Errorf("one that is in: %v", err)
+	}
+}
+
+func TestIDsExpireInTheirOrderAfterAStart(t *testing.T) {
+	c := txn.NewCoordinator(txn.Options{Expiration: time.Hour})
+	for i, id := range []string{"young", "old"} {
+		updated := someday.Add(time.Duration(-i) * time.Minute).UnixMilli()
+		if err := c.Restore(txn.Entry{Version: 1, ID: id, State: "Empty", ProducerID: int64(i), PreviousID: -1, NextID: -1, UpdatedMillis: updated}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Recover(someday)
+	if _, dead := c.Tick(someday.Add(time.Hour - time.Minute)); len(dead) != 1 || dead[0].ID != "old" {
+		t.Fatalf("forgotten: %+v", dead)
 	}
 }

@@ -144,7 +144,6 @@ func (t *transaction) becomeEmpty(p Producer, lastEpoch int16, timeout time.Dura
 // becomeOngoing begins a transaction.
 func (t *transaction) becomeOngoing(now time.Time) {
 	t.from(Empty, CompleteCommit, CompleteAbort)
-	t.clear()
 	t.state, t.start, t.updated = Ongoing, now, now
 }
 
