@@ -19,7 +19,6 @@ type attempt struct {
 	written int    // records and offsets that the client was told are there
 	told    string // commit or abort: what the client was told; empty: nothing
 	asked   string // commit or abort: what the client asked for; empty: it gave up or was fenced before
-	mixed   bool   // the client asked for both
 }
 
 // client is a producer that may lose answers, come again, or be a zombie of another with the same id.
