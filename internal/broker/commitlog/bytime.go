@@ -56,18 +56,15 @@ func (l *Log) searchTime(t *timeSearch) error {
 func (l *Log) viewTime(from, millis int64) (view, error) {
 	l.mu.RLock()
 	i := l.at(from)
-	if i == len(l.segments)-1 || l.closed {
-		l.mu.RUnlock()
-		v, err := l.view(from)
-		if err == nil && v.active {
-			l.mu.RLock()
-			v.begin = l.active.contents.seekTime(millis)
-			l.mu.RUnlock()
-		}
-		return v, err
+	seg, next := l.segments[i], int64(0)
+	sealed := i < len(l.segments)-1
+	if sealed {
+		next = l.segments[i+1].base
 	}
-	seg, next := l.segments[i], l.segments[i+1].base
 	l.mu.RUnlock()
+	if !sealed {
+		return l.view(from, (*contents).seekTime, millis)
+	}
 	b, err := l.look(seg)
 	if err != nil {
 		return view{}, err
@@ -75,11 +72,7 @@ func (l *Log) viewTime(from, millis int64) (view, error) {
 	if b.maxTime < millis {
 		return view{next: next}, nil
 	}
-	v, err := l.view(from)
-	if err == nil && v.h != nil && !v.active {
-		v.begin = v.h.contents.seekTime(millis)
-	}
-	return v, err
+	return l.view(from, (*contents).seekTime, millis)
 }
 
 // searchSegment looks through one segment.
@@ -155,7 +148,7 @@ func (l *Log) MaxTime() (timestamp, offset int64) {
 // maxTimeFrom reads what is left of the segment that holds start.
 func (l *Log) maxTimeFrom(start int64) (timestamp, offset int64) {
 	timestamp, offset = noTime, -1
-	v, err := l.view(start)
+	v, err := l.view(start, (*contents).seek, start)
 	if err != nil || v.h == nil {
 		return timestamp, offset
 	}

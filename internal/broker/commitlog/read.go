@@ -17,7 +17,7 @@ import (
 // A *RangeError says that from is not in the log, a *DamageError that what is stored there is not what was written.
 func (l *Log) Read(dst []byte, from int64, max int, upTo int64) ([]byte, error) {
 	for {
-		v, err := l.view(from)
+		v, err := l.view(from, (*contents).seek, from)
 		if errors.Is(err, errGone) {
 			continue
 		}
@@ -42,8 +42,9 @@ type view struct {
 	active bool
 }
 
-// view finds the segment that holds an offset. There is none at the end of the log.
-func (l *Log) view(offset int64) (view, error) {
+// view finds the segment that holds an offset, and the place in it that seek gives for what. There is none at the end of
+// the log.
+func (l *Log) view(offset int64, seek func(c *contents, what int64) entry, what int64) (view, error) {
 	l.mu.RLock()
 	if l.closed {
 		l.mu.RUnlock()
@@ -62,7 +63,7 @@ func (l *Log) view(offset int64) (view, error) {
 	i := l.at(offset)
 	if i == len(l.segments)-1 {
 		v := l.viewActive()
-		v.begin = l.active.contents.seek(offset)
+		v.begin = seek(l.active.contents, what)
 		l.mu.RUnlock()
 		return v, nil
 	}
@@ -72,7 +73,7 @@ func (l *Log) view(offset int64) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	return view{h: h, begin: h.contents.seek(offset), limit: h.contents.bytes, next: next}, nil
+	return view{h: h, begin: seek(h.contents, what), limit: h.contents.bytes, next: next}, nil
 }
 
 // viewActive is the active segment as it is now. The caller has mu.
