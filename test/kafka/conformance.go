@@ -15,10 +15,11 @@ import (
 	"ravenswood.dev/internal/kafka/kafkatest"
 )
 
-// tests are the tests that run the list, by target.
-var tests = map[string]string{
-	"kfake":  "TestConformanceOfKfake",
-	"apache": "TestConformanceOfApacheKafka",
+// tests are the tests that run the list, by target: arguments of go test.
+var tests = map[string][]string{
+	"kfake":  {"-run=^TestConformanceOfKfake$"},
+	"apache": {"-run=^TestConformanceOfApacheKafka$"},
+	"raven":  {"-run=^TestConformanceOfTheBroker$", "-tags=ownbroker"},
 }
 
 // conformance runs the list on each target, one after the other, and prints what came out as the last line: for one target
@@ -30,7 +31,7 @@ func conformance(ctx context.Context, targets []string) error {
 	var found []kafkatest.Summary
 	var problems []error
 	for _, target := range targets {
-		if tests[target] == "" {
+		if tests[target] == nil {
 			return fmt.Errorf("no such target %q", target)
 		}
 		summary, err := runList(ctx, tests[target])
@@ -55,8 +56,9 @@ func conformance(ctx context.Context, targets []string) error {
 }
 
 // runList runs one test, shows what it says to people on stderr, and returns its summary.
-func runList(ctx context.Context, test string) (summary kafkatest.Summary, err error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=5m", "-run=^"+test+"$", "-v", "./internal/kafka/kafkatest")
+func runList(ctx context.Context, test []string) (summary kafkatest.Summary, err error) {
+	args := append([]string{"test", "-count=1", "-timeout=5m", "-v"}, test...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./internal/kafka/kafkatest")...)
 	cmd.Env = append(os.Environ(), "RAVEN_REQUIRE_KAFKA=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

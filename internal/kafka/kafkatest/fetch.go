@@ -74,7 +74,7 @@ func fetchBeyond(t *T) {
 func fetchBefore(t *T) {
 	topic := t.topic(1)
 	t.produce(topic, 0, plain(counted(4)...))
-	t.deleteRecords(topic, 0, 2)
+	t.deleteRecords(topic, 2)
 	t.want("fetch", t.fetch(topic, 0, 1, uncommitted).ErrorCode, kerr.OffsetOutOfRange)
 	t.want("fetch", t.fetch(topic, 0, -1, uncommitted).ErrorCode, kerr.OffsetOutOfRange)
 }
@@ -82,7 +82,7 @@ func fetchBefore(t *T) {
 func fetchWatermarks(t *T) {
 	topic, p := t.topic(1), t.transactional()
 	t.produce(topic, 0, plain(counted(4)...))
-	t.deleteRecords(topic, 0, 2)
+	t.deleteRecords(topic, 2)
 	p.send(topic, 0, "open")
 	res := t.fetch(topic, 0, 2, uncommitted)
 	equal(t, "start", res.LogStartOffset, 2)

@@ -103,7 +103,7 @@ func adminDelete(t *T) {
 	t.ok("commit", t.commitOffset(group, topic, 0, 1))
 	t.ok("delete group", t.deleteGroup(group))
 	equal(t, "listed", t.listed(group, nil, nil) != nil, false)
-	t.wantOffset(group, topic, 0, -1)
+	t.wantOffset(group, topic, -1)
 }
 
 func adminDeleteNonEmpty(t *T) {

@@ -241,8 +241,10 @@ func groupRebalanceTimeout(t *T) {
 	t.want("heartbeat of who did not come", first.beat(), kerr.UnknownMemberID)
 }
 
-func (t *T) staticMember(group, instance string) *member {
+// staticMember is a member with the instance id "one".
+func (t *T) staticMember(group string) *member {
 	t.Helper()
+	instance := "one"
 	m := t.newMember(group)
 	m.instance = &instance
 	return m
@@ -250,9 +252,9 @@ func (t *T) staticMember(group, instance string) *member {
 
 func groupStatic(t *T) {
 	group := t.unique("group")
-	m := t.staticMember(group, "one")
+	m := t.staticMember(group)
 	m.rejoin()
-	again := t.staticMember(group, "one")
+	again := t.staticMember(group)
 	again.joined(again.join())
 	equal(t, "generation", again.generation, m.generation)
 	if again.id == m.id {
@@ -263,9 +265,9 @@ func groupStatic(t *T) {
 
 func groupFenced(t *T) {
 	group := t.unique("group")
-	m := t.staticMember(group, "one")
+	m := t.staticMember(group)
 	m.rejoin()
-	again := t.staticMember(group, "one")
+	again := t.staticMember(group)
 	again.joined(again.join())
 	t.want("heartbeat", m.beat(), kerr.FencedInstanceID)
 	t.want("sync group", m.sync().ErrorCode, kerr.FencedInstanceID)
@@ -276,9 +278,9 @@ func groupFenced(t *T) {
 }
 
 func groupStaticLeave(t *T) {
-	m := t.staticMember(t.unique("group"), "one")
+	m := t.staticMember(t.unique("group"))
 	m.rejoin()
-	remote := t.staticMember(m.group, "one") // knows the instance only
+	remote := t.staticMember(m.group) // knows the instance only
 	t.ok("leave group", remote.leave())
 	t.want("heartbeat", m.beat(), kerr.UnknownMemberID)
 	equal(t, "state", t.describeGroup(m.group).State, "Empty")

@@ -21,10 +21,8 @@ func housekeepingCases() []testCase {
 	}
 }
 
-// compacted are settings under which a partition is compacted as soon as a segment is full or a tenth of a second old.
-func compacted(more ...string) []string {
-	return append([]string{"cleanup.policy", "compact", "segment.ms", "100", "min.cleanable.dirty.ratio", "0.0", "delete.retention.ms", "0", "min.compaction.lag.ms", "0"}, more...)
-}
+// compacting are settings under which a partition is compacted as soon as a segment is a tenth of a second old.
+var compacting = []string{"cleanup.policy", "compact", "segment.ms", "100", "min.cleanable.dirty.ratio", "0.0", "delete.retention.ms", "0", "min.compaction.lag.ms", "0"}
 
 // roll writes until the segment before is closed: the active one is never touched by housekeeping.
 func (t *T) roll(topic string, step int) {
@@ -33,7 +31,7 @@ func (t *T) roll(topic string, step int) {
 }
 
 // pairs are the records of a partition as key=value, without those that only make segments roll.
-func (t *T) pairs(topic string, isolation bool) (found []string) {
+func (t *T) pairs(topic string, isolation level) (found []string) {
 	t.Helper()
 	for _, r := range t.records(topic, 0, isolation) {
 		if string(r.key) != "roll" {
@@ -44,7 +42,7 @@ func (t *T) pairs(topic string, isolation bool) (found []string) {
 }
 
 // awaitPairs rolls segments until a partition looks as it should.
-func (t *T) awaitPairs(topic string, isolation bool, want ...string) {
+func (t *T) awaitPairs(topic string, isolation level, want ...string) {
 	t.Helper()
 	step := 0
 	t.eventually(fmt.Sprintf("%q", want), func() bool {
@@ -101,7 +99,7 @@ func keepOffsets(t *T) {
 }
 
 func keepCompacted(t *T) {
-	topic := t.topic(1, compacted()...)
+	topic := t.topic(1, compacting...)
 	for i := range 20 {
 		t.produce(topic, 0, keyed(fmt.Sprint("k", i%3), fmt.Sprint(i)))
 	}
@@ -112,7 +110,7 @@ func keepCompacted(t *T) {
 }
 
 func keepTombstone(t *T) {
-	topic := t.topic(1, compacted()...)
+	topic := t.topic(1, compacting...)
 	t.produce(topic, 0, keyed("gone", "1", "stays", "2"))
 	t.produce(topic, 0, keyed("gone", ""))
 	t.awaitPairs(topic, uncommitted, "stays=2")
@@ -129,7 +127,7 @@ func (p *producer) keyedSend(topic, key, value string) {
 
 // keepOpenTransaction: the last committed value must not go for one that may still be aborted.
 func keepOpenTransaction(t *T) {
-	topic, control, p := t.topic(1, compacted()...), t.topic(1, compacted()...), t.transactional()
+	topic, control, p := t.topic(1, compacting...), t.topic(1, compacting...), t.transactional()
 	t.produce(topic, 0, keyed("k", "committed"))
 	p.keyedSend(topic, "k", "open")
 	t.produce(control, 0, keyed("k", "1"))
@@ -141,7 +139,7 @@ func keepOpenTransaction(t *T) {
 }
 
 func keepAborted(t *T) {
-	topic, p := t.topic(1, compacted()...), t.transactional()
+	topic, p := t.topic(1, compacting...), t.transactional()
 	p.keyedSend(topic, "k", "first")
 	p.commit()
 	p.keyedSend(topic, "k", "aborted")
@@ -153,7 +151,7 @@ func keepAborted(t *T) {
 }
 
 func keepSequence(t *T) {
-	topic, p := t.topic(1, compacted()...), t.idempotent()
+	topic, p := t.topic(1, compacting...), t.idempotent()
 	send := func(key string) batch {
 		b := keyed(key, "v")
 		b.producer, b.epoch, b.sequence = p.pid, p.epoch, p.next[place(topic, 0)]

@@ -67,7 +67,7 @@ func listEnds(t *T) {
 
 func listEarliestMoves(t *T) {
 	topic := t.seconds(0, 1, 2)
-	t.deleteRecords(topic, 0, 2)
+	t.deleteRecords(topic, 2)
 	equal(t, "earliest", t.offsetAt(topic, 0, -2, uncommitted), 2)
 	t.wantAt(topic, 0, 2)
 }
@@ -180,6 +180,6 @@ func listTwice(t *T) {
 
 func listLocal(t *T) {
 	topic := t.seconds(0, 1)
-	t.deleteRecords(topic, 0, 1)
+	t.deleteRecords(topic, 1)
 	equal(t, "offset", t.offsetAt(topic, 0, -4, uncommitted), 1)
 }

@@ -8,10 +8,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Isolation levels, as booleans of a request's reader.
+// level is the isolation of a reader.
+type level int8
+
 const (
-	uncommitted = false
-	committed   = true
+	uncommitted level = 0 // everything, open and aborted transactions too
+	committed   level = 1 // up to the last stable offset, what was aborted is named
 )
 
 // topic makes a topic with settings (name, value, name, value) and waits until its partitions have a leader.
@@ -131,12 +133,10 @@ func fetchPartition(partition int32, offset int64) kmsg.FetchRequestTopicPartiti
 }
 
 // fetch asks for one partition from an offset.
-func (t *T) fetch(topic string, partition int32, offset int64, isolation bool) kmsg.FetchResponseTopicPartition {
+func (t *T) fetch(topic string, partition int32, offset int64, isolation level) kmsg.FetchResponseTopicPartition {
 	t.Helper()
 	req := fetchRequest(topic, partition, offset)
-	if isolation == committed {
-		req.IsolationLevel = 1
-	}
+	req.IsolationLevel = int8(isolation)
 	return onlyFetched(t, ask(t, req.RequestWith))
 }
 
@@ -151,7 +151,7 @@ func onlyFetched(t *T, res *kmsg.FetchResponse) kmsg.FetchResponseTopicPartition
 
 // values reads a partition from its beginning to its end as a plain client does: markers left out, and, for a reader of
 // committed records, what the answers say was aborted.
-func (t *T) values(topic string, partition int32, isolation bool) (values []string) {
+func (t *T) values(topic string, partition int32, isolation level) (values []string) {
 	t.Helper()
 	for _, r := range t.records(topic, partition, isolation) {
 		values = append(values, string(r.value))
@@ -168,7 +168,7 @@ type stored struct {
 	headers   []kmsg.Header
 }
 
-func (t *T) records(topic string, partition int32, isolation bool) (found []stored) {
+func (t *T) records(topic string, partition int32, isolation level) (found []stored) {
 	t.Helper()
 	next, end := t.offsetAt(topic, partition, -2, uncommitted), t.offsetAt(topic, partition, -1, isolation)
 	for next < end {
@@ -222,26 +222,24 @@ func storedIn(b kmsg.RecordBatch, from int64) (found []stored) {
 }
 
 // wantValues compares what a reader gets.
-func (t *T) wantValues(topic string, partition int32, isolation bool, want ...string) {
+func (t *T) wantValues(topic string, partition int32, isolation level, want ...string) {
 	t.Helper()
 	if got := t.values(topic, partition, isolation); !slices.Equal(got, want) {
-		t.Fatalf("records of partition %d, committed only %v: got %q, want %q", partition, isolation, got, want)
+		t.Fatalf("records of partition %d, isolation %d: got %q, want %q", partition, isolation, got, want)
 	}
 }
 
 // listOffset looks up one offset: by time, or -1 for the end, -2 for the beginning, -3 for the largest time.
-func (t *T) listOffset(topic string, partition int32, timestamp int64, isolation bool) kmsg.ListOffsetsResponseTopicPartition {
+func (t *T) listOffset(topic string, partition int32, timestamp int64, isolation level) kmsg.ListOffsetsResponseTopicPartition {
 	t.Helper()
 	return t.tryListOffset(t.wire(), topic, partition, timestamp, isolation)
 }
 
-func (t *T) tryListOffset(to kmsg.Requestor, topic string, partition int32, timestamp int64, isolation bool) kmsg.ListOffsetsResponseTopicPartition {
+func (t *T) tryListOffset(to kmsg.Requestor, topic string, partition int32, timestamp int64, isolation level) kmsg.ListOffsetsResponseTopicPartition {
 	t.Helper()
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.ReplicaID = -1
-	if isolation == committed {
-		req.IsolationLevel = 1
-	}
+	req.IsolationLevel = int8(isolation)
 	p := kmsg.NewListOffsetsRequestTopicPartition()
 	p.Partition, p.Timestamp, p.CurrentLeaderEpoch = partition, timestamp, -1
 	req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: topic, Partitions: []kmsg.ListOffsetsRequestTopicPartition{p}}}
@@ -253,7 +251,7 @@ func (t *T) tryListOffset(to kmsg.Requestor, topic string, partition int32, time
 }
 
 // offsetAt is listOffset where it must work.
-func (t *T) offsetAt(topic string, partition int32, timestamp int64, isolation bool) int64 {
+func (t *T) offsetAt(topic string, partition int32, timestamp int64, isolation level) int64 {
 	t.Helper()
 	found := t.listOffset(topic, partition, timestamp, isolation)
 	t.ok("list offsets", found.ErrorCode)

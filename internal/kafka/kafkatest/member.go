@@ -241,9 +241,9 @@ func (t *T) offset(group, topic string, partition int32) int64 {
 	return g.Topics[0].Partitions[0].Offset
 }
 
-func (t *T) wantOffset(group, topic string, partition int32, want int64) {
+func (t *T) wantOffset(group, topic string, want int64) {
 	t.Helper()
-	equal(t, fmt.Sprintf("offset of partition %d", partition), t.offset(group, topic, partition), want)
+	equal(t, "offset of partition 0", t.offset(group, topic, 0), want)
 }
 
 // awaitOffset waits for an offset of a transaction that has ended: markers take a moment.

@@ -138,7 +138,8 @@ func metadataOldest(t *T) {
 }
 
 func metadataIDs(t *T) {
-	if t.metadata(t.topic(1)).TopicID == t.metadata(t.topic(1)).TopicID {
+	one, two := t.metadata(t.topic(1)), t.metadata(t.topic(1))
+	if one.TopicID == two.TopicID {
 		t.Fatalf("two topics have one id")
 	}
 }

@@ -58,7 +58,7 @@ func offsetSequence(t *T, offsets ...int64) {
 	for _, offset := range offsets {
 		t.ok("commit", t.commitOffset(group, topic, 0, offset))
 	}
-	t.wantOffset(group, topic, 0, offsets[len(offsets)-1])
+	t.wantOffset(group, topic, offsets[len(offsets)-1])
 	equal(t, "state", t.describeGroup(group).State, "Empty")
 }
 
@@ -70,7 +70,7 @@ func offsetStranger(t *T) {
 func offsetMember(t *T) {
 	topic, m := t.topic(1), t.member(t.unique("group"))
 	t.ok("commit", t.commitAs(m.group, m.id, m.generation, topic, 0, 8))
-	t.wantOffset(m.group, topic, 0, 8)
+	t.wantOffset(m.group, topic, 8)
 }
 
 func offsetAll(t *T) {
@@ -121,7 +121,7 @@ func offsetUnknownTopic(t *T) {
 			t.want("commit", res.Partitions[0].ErrorCode, kerr.UnknownTopicOrPartition)
 		}
 	}
-	t.wantOffset(group, topic, 0, 1)
+	t.wantOffset(group, topic, 1)
 }
 
 func offsetMetadata(t *T) {
@@ -149,7 +149,7 @@ func offsetDelete(t *T) {
 	whole, partition := t.deleteOffset(group, topic)
 	t.ok("delete offsets", whole)
 	t.ok("delete offset", partition)
-	t.wantOffset(group, topic, 0, -1)
+	t.wantOffset(group, topic, -1)
 }
 
 func offsetDeleteSubscribed(t *T) {
@@ -166,7 +166,7 @@ func offsetDeleteSubscribed(t *T) {
 	t.ok("commit", t.commitAs(m.group, m.id, m.generation, topic, 0, 1))
 	_, partition := t.deleteOffset(m.group, topic)
 	t.want("delete offset", partition, kerr.GroupSubscribedToTopic)
-	t.wantOffset(m.group, topic, 0, 1)
+	t.wantOffset(m.group, topic, 1)
 }
 
 func offsetDeleteUnknown(t *T) {
@@ -191,7 +191,7 @@ func offsetRebalancing(t *T) {
 	first.joined(first.join())
 	second.await(waiting)
 	t.want("commit while the plan is awaited", t.commitAs(first.group, first.id, first.generation, topic, 0, 2), kerr.RebalanceInProgress)
-	t.wantOffset(first.group, topic, 0, 1)
+	t.wantOffset(first.group, topic, 1)
 }
 
 func offsetLeaderEpoch(t *T) {

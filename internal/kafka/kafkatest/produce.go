@@ -100,7 +100,7 @@ func produceAcksInvalid(t *T) {
 func produceLogStart(t *T) {
 	topic := t.topic(1)
 	t.produce(topic, 0, plain(counted(5)...))
-	t.deleteRecords(topic, 0, 3)
+	t.deleteRecords(topic, 3)
 	equal(t, "log start", t.tryProduce(topic, 0, plain("a").bytes()).LogStartOffset, 3)
 }
 

@@ -139,11 +139,11 @@ func quotaFetch(t *T) {
 func quotaHeld(t *T) {
 	topic := t.topic(1)
 	c := t.limited("producer_byte_rate", 20_000)
-	begun, wait := time.Now(), t.throttled(c, topic)
+	wait := t.throttled(c, topic)
 	if wait == 0 {
 		t.Fatalf("nobody was told to wait after 1 MB")
 	}
-	begun = time.Now()
+	begun := time.Now()
 	askOn(t, c, kmsg.NewPtrMetadataRequest().RequestWith)
 	if took := time.Since(begun); took < wait/2 {
 		t.Fatalf("answered after %s, with %s to wait", took, wait)

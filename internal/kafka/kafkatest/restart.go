@@ -149,14 +149,14 @@ func restartFenced(t *T) func(*T) {
 func restartOffsets(t *T) func(*T) {
 	topic, group := t.topic(1), t.unique("group")
 	t.ok("commit", t.commitOffset(group, topic, 0, 42))
-	return func(t *T) { t.wantOffset(group, topic, 0, 42) }
+	return func(t *T) { t.wantOffset(group, topic, 42) }
 }
 
 func restartTxnOffsets(t *T) func(*T) {
 	topic, group, p := t.topic(1), t.unique("group"), t.transactional()
 	t.ok("commit offset", p.commitOffset(group, topic, 0, 7))
 	return func(t *T) {
-		t.wantOffset(group, topic, 0, -1)
+		t.wantOffset(group, topic, -1)
 		p.over(t).commit()
 		t.awaitOffset(group, topic, 0, 7)
 	}
@@ -187,7 +187,7 @@ func restartTopics(t *T) func(*T) {
 func restartLogStart(t *T) func(*T) {
 	topic := t.topic(1)
 	t.produce(topic, 0, plain(counted(5)...))
-	t.deleteRecords(topic, 0, 3)
+	t.deleteRecords(topic, 3)
 	// Apache Kafka writes this down once a minute only, unless a segment goes with it; either is right.
 	return func(t *T) {
 		if start := t.offsetAt(topic, 0, -2, uncommitted); start != 3 && start != 0 {

@@ -280,9 +280,9 @@ func (t *T) tryDeleteRecords(topic string, partition int32, offset int64) kmsg.D
 	return ask(t, req.RequestWith).Topics[0].Partitions[0]
 }
 
-func (t *T) deleteRecords(topic string, partition int32, offset int64) {
+func (t *T) deleteRecords(topic string, offset int64) {
 	t.Helper()
-	t.ok("delete records", t.tryDeleteRecords(topic, partition, offset).ErrorCode)
+	t.ok("delete records", t.tryDeleteRecords(topic, 0, offset).ErrorCode)
 }
 
 func recordsDelete(t *T) {
@@ -290,7 +290,7 @@ func recordsDelete(t *T) {
 	t.produce(topic, 0, plain(counted(5)...))
 	equal(t, "start", t.tryDeleteRecords(topic, 0, 3).LowWatermark, 3)
 	t.wantValues(topic, 0, uncommitted, "3", "4")
-	t.deleteRecords(topic, 0, 2) // already so
+	t.deleteRecords(topic, 2) // already so
 	equal(t, "earliest", t.offsetAt(topic, 0, -2, uncommitted), 3)
 }
 

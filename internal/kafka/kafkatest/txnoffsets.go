@@ -54,7 +54,7 @@ func (p *producer) addGroup(group string) int16 {
 func txnOffsetCommitted(t *T) {
 	topic, group, p := t.topic(1), t.unique("group"), t.transactional()
 	t.ok("commit offset", p.commitOffset(group, topic, 0, 5))
-	t.wantOffset(group, topic, 0, -1)
+	t.wantOffset(group, topic, -1)
 	p.commit()
 	t.awaitOffset(group, topic, 0, 5)
 }
@@ -77,7 +77,7 @@ func txnOffsetUnstable(t *T) {
 		return ask(t, req.RequestWith).Groups[0].Topics[0].Partitions[0].ErrorCode
 	}
 	t.want("stable offset", stable(), kerr.UnstableOffsetCommit)
-	t.wantOffset(group, topic, 0, -1)
+	t.wantOffset(group, topic, -1)
 	p.commit()
 	t.eventually("a stable offset", func() bool { return stable() == 0 })
 	t.awaitOffset(group, topic, 0, 5)
@@ -87,9 +87,9 @@ func txnOffsetBefore(t *T) {
 	topic, group, p := t.topic(1), t.unique("group"), t.transactional()
 	t.ok("commit", t.commitOffset(group, topic, 0, 3))
 	t.ok("commit offset", p.commitOffset(group, topic, 0, 5))
-	t.wantOffset(group, topic, 0, 3)
+	t.wantOffset(group, topic, 3)
 	p.abort()
-	t.wantOffset(group, topic, 0, 3)
+	t.wantOffset(group, topic, 3)
 }
 
 func txnOffsetTogether(t *T) {
@@ -116,7 +116,7 @@ func txnOffsetOld(t *T) {
 	topic, group, p := t.topic(1), t.unique("group"), t.oldTransactional()
 	t.ok("add group", p.addGroup(group))
 	t.ok("commit offset", p.commitOffset(group, topic, 0, 4))
-	t.wantOffset(group, topic, 0, -1)
+	t.wantOffset(group, topic, -1)
 	p.commit()
 	t.awaitOffset(group, topic, 0, 4)
 }
@@ -152,7 +152,7 @@ func txnOffsetFenced(t *T) {
 	topic, group, p := t.topic(1), t.unique("group"), t.transactional()
 	t.successor(*p.txn)
 	t.want("commit offset", p.commitOffset(group, topic, 0, 4), kerr.InvalidProducerEpoch, kerr.ProducerFenced)
-	t.wantOffset(group, topic, 0, -1)
+	t.wantOffset(group, topic, -1)
 }
 
 func txnOffsetDelete(t *T) {
@@ -162,7 +162,7 @@ func txnOffsetDelete(t *T) {
 	p.commit()
 	t.awaitOffset(group, topic, 0, 5)
 	t.ok("delete group", t.deleteGroup(group))
-	t.wantOffset(group, topic, 0, -1)
+	t.wantOffset(group, topic, -1)
 }
 
 func txnOffsetTwo(t *T) {
@@ -173,5 +173,5 @@ func txnOffsetTwo(t *T) {
 	p.abort()
 	q.commit()
 	t.awaitOffset(group, topic, 1, 2)
-	t.wantOffset(group, topic, 0, -1)
+	t.wantOffset(group, topic, -1)
 }
