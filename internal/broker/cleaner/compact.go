@@ -47,7 +47,7 @@ func (c *Cleaner) compact(ctx context.Context, p Partition) (Compacted, error) {
 		return Compacted{}, err
 	}
 	t, now := p.Settings, c.o.Now()
-	segments := cleanable(p.Log.Segments(), t, p.Stable(), now)
+	segments := cleanable(p.Log.Segments(), t, p.Log.Start(), p.Stable(), now)
 	first, err := firstDirty(p, segments, was)
 	if err != nil {
 		return Compacted{}, err

@@ -256,6 +256,12 @@ func readAll(log *commitlog.Log, upTo int64) (*reader, error) {
 
 // verify compares a log with the twin.
 func (h *history) verify(log *commitlog.Log, upTo int64) error {
+	segments := log.Segments()
+	for i, s := range segments[1:] {
+		if segments[i].Next != s.Base {
+			return fmt.Errorf("a segment ends at %d, and the next one begins at %d", segments[i].Next, s.Base)
+		}
+	}
 	r, err := readAll(log, upTo)
 	if err != nil {
 		return err

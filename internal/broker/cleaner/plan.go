@@ -21,8 +21,11 @@ const (
 )
 
 // cleanable returns the segments at the beginning that compaction may touch: full ones that lie below stable, none with
-// a record that is younger than min.compaction.lag.ms.
-func cleanable(segments []commitlog.Segment, t config.Topic, stable int64, now time.Time) []commitlog.Segment {
+// a record that is younger than min.compaction.lag.ms, and none of which nothing can be read since the log begins behind it.
+func cleanable(segments []commitlog.Segment, t config.Topic, start, stable int64, now time.Time) []commitlog.Segment {
+	for len(segments) > 0 && segments[0].Next <= start {
+		segments = segments[1:]
+	}
 	for i, s := range segments {
 		young := t.CompactionLagMin > 0 && s.MaxTime >= 0 && !past(s.MaxTime, t.CompactionLagMin, now)
 		if s.Active || s.Next > stable || young {

@@ -41,21 +41,24 @@ func TestCleanable(t *testing.T) {
 		{Base: 0, Next: 10, MaxTime: 90_000}, {Base: 10, Next: 20, MaxTime: 99_000}, {Base: 20, Next: 30, MaxTime: -1}, {Base: 30, Next: 40, MaxTime: 1, Active: true},
 	}
 	cases := []struct {
-		name   string
-		stable int64
-		lag    string
-		want   int
+		name          string
+		start, stable int64
+		lag           string
+		want          int
 	}{
-		{"all but the active", 40, "0", 3},
-		{"below an open transaction", 25, "0", 2},
-		{"up to the last stable offset", 20, "0", 2},
-		{"old enough", 40, "5000", 1},
-		{"none is old enough", 40, "20000", 0},
+		{"all but the active", 0, 40, "0", 3},
+		{"from the start on", 10, 40, "0", 2},
+		{"the one that the start is in", 19, 40, "0", 2},
+		{"none before the start", 30, 40, "0", 0},
+		{"below an open transaction", 0, 25, "0", 2},
+		{"up to the last stable offset", 0, 20, "0", 2},
+		{"old enough", 0, 40, "5000", 1},
+		{"none is old enough", 0, 40, "20000", 0},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			topic := config.Sources{}.Topic(map[string]string{"min.compaction.lag.ms": c.lag})
-			if got := cleanable(segments, topic, c.stable, now); len(got) != c.want {
+			if got := cleanable(segments, topic, c.start, c.stable, now); len(got) != c.want {
 				t.Errorf("got %d segments, want %d", len(got), c.want)
 			}
 		})

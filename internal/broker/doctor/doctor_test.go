@@ -445,11 +445,16 @@ func TestRepairSurvivesEveryCrash(t *testing.T) {
 	want := []int64{2, 4, 6, 10, 12, 14}
 	rng := rand.New(rand.NewPCG(1, 2))
 	var crashes []*disk.Memory
-	files.Hook = func(disk.Op) { crashes = append(crashes, files.Kill(), files.PowerLoss(rng), files.PowerLoss(rng)) }
+	files.Hook = func(disk.Op) {
+		crashes = append(crashes, files.Kill())
+		for range 8 {
+			crashes = append(crashes, files.PowerLoss(rng))
+		}
+	}
 	_, err := Repair(t.Context(), Options{Files: files}, "orders", 0)
 	check(t, err)
 	files.Hook = nil
-	if len(crashes) < 100 {
+	if len(crashes) < 300 {
 		t.Fatalf("only %d crashes", len(crashes))
 	}
 	for i, after := range crashes {
