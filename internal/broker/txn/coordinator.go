@@ -43,8 +43,10 @@ func (o Options) filled() Options {
 
 // Coordinator keeps all transactional ids of a broker and gives out producer ids.
 //
-// Every answer is due only after the Effects of its call. A failed Save needs no taking back: what is in memory is then
-// ahead of the journal, nobody was told, and the next call hands out the whole state again. A failed Decide does, see there.
+// Every answer is due only after the Effects of its call. Entries of one id are appended to the journal in the order in
+// which they were handed out. A failed Save or Reserve needs no taking back: what is in memory is then ahead of the
+// journal, nobody was told, and the next call asks for it again. A Decide that is not carried out does need it, whatever
+// failed before it; see there.
 type Coordinator struct {
 	o         Options
 	ids       map[string]*transaction
@@ -53,6 +55,7 @@ type Coordinator struct {
 	resting   *list.List              // of *transaction, the longest unchanged first
 	next      int64                   // producer id to give out
 	reserved  int64                   // ids below it are reserved in the journal
+	offered   int64                   // the largest reservation asked for
 	decided   map[decidedAt][]*Decide // while starting: replayed, by where they are looked for
 	replayed  []*Decide               // while starting: decisions in the order of the journal
 	missing   []Missing               // while starting
@@ -73,11 +76,15 @@ func (c *Coordinator) allocate(fx *Effects) int64 {
 	id := c.next
 	c.next++
 	if c.next > c.reserved {
-		c.reserved = c.next + producersAtOnce - 1
-		fx.Reserve = c.reserved
+		fx.Reserve = c.next + producersAtOnce - 1
+		c.offered = max(c.offered, fx.Reserve)
 	}
 	return id
 }
+
+// Reserved says that what Effects.Reserve asked for is durable. Until then every call that gives out a producer id asks
+// again, so that none is given out on a reservation that failed.
+func (c *Coordinator) Reserved(below int64) { c.reserved = max(c.reserved, below) }
 
 // NewProducer gives a producer without a transactional id its producer id.
 func (c *Coordinator) NewProducer() (Producer, Effects) {

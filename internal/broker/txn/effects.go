@@ -10,7 +10,7 @@ import (
 
 // Effects is what the caller has to do before it answers, in this order. All fields may be empty.
 type Effects struct {
-	// Reserve, if it is above 0: producer ids below it are taken. Make it durable in the journal.
+	// Reserve, if it is above 0: producer ids below it are taken. Make it durable in the journal, then call Reserved.
 	Reserve int64
 	// Save: make each durable in the journal.
 	Save []Entry

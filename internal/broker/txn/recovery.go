@@ -266,7 +266,7 @@ func (c *Coordinator) Checkpoint() (reserved int64, decisions []Decide, entries 
 			entries = append(entries, t.entry())
 		}
 	}
-	return c.reserved, decisions, entries
+	return max(c.reserved, c.offered, c.next), decisions, entries
 }
 
 // only is the decision for one partition.

@@ -312,3 +312,24 @@ func TestIDsExpireInTheirOrderAfterAStart(t *testing.T) {
 		t.Fatalf("forgotten: %+v", dead)
 	}
 }
+
+func TestAReservationThatFailedIsAskedForAgain(t *testing.T) {
+	c := txn.NewCoordinator(txn.Options{})
+	_, first := c.NewProducer()
+	_, second := c.NewProducer()
+	if first.Reserve != 1000 || second.Reserve != 1001 {
+		t.Fatalf("asked for %d, then %d", first.Reserve, second.Reserve)
+	}
+	if reserved, _, _ := c.Checkpoint(); reserved != 1001 {
+		t.Fatalf("a checkpoint drops what was asked for: %d", reserved)
+	}
+	c.Reserved(first.Reserve)
+	for range 998 {
+		if _, fx := c.NewProducer(); fx.Reserve != 0 {
+			t.Fatalf("asked for %d", fx.Reserve)
+		}
+	}
+	if _, fx := c.NewProducer(); fx.Reserve != 2000 {
+		t.Fatalf("asked for %d", fx.Reserve)
+	}
+}

@@ -153,6 +153,7 @@ func encoded(v any) []byte {
 func (w *world) carryOut(fx txn.Effects) {
 	if fx.Reserve > 0 {
 		w.write(journaled{reserve: fx.Reserve})
+		w.c.Reserved(fx.Reserve)
 	}
 	for _, e := range fx.Save {
 		w.write(journaled{save: encoded(e)})
