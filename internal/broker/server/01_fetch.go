@@ -25,6 +25,7 @@ type fetch struct {
 	committed bool
 	response  *kmsg.FetchResponse
 	bytes     int  // of record batches read so far
+	limit     int  // for all of them
 	urgent    bool // an answer that must not wait: an error
 }
 
@@ -120,7 +121,7 @@ func (f *fetch) topic(w *wanted) *topic {
 
 // read fills in an answer for every partition that is wanted.
 func (f *fetch) read() {
-	f.bytes, f.urgent = 0, false
+	f.bytes, f.urgent, f.limit = 0, false, f.maxBytes()
 	for _, w := range f.wanted {
 		w.answer = kmsg.NewFetchResponseTopicPartition()
 		w.answer.Partition = w.partition
@@ -179,7 +180,7 @@ func checkEpoch(theirs, ours int32) error {
 
 // readLog reads what the limits of the request leave room for; the first batch of an answer comes whatever its size.
 func (f *fetch) readLog(w *wanted, limit int64) {
-	room := min(int(w.maxBytes), f.maxBytes()-f.bytes)
+	room := min(int(w.maxBytes), f.limit-f.bytes)
 	if room <= 0 && f.bytes > 0 {
 		return
 	}
@@ -208,12 +209,17 @@ func (f *fetch) readError(p *partition, err error) error {
 	return p.fail(err)
 }
 
-// maxBytes is the limit of the whole answer.
+// maxBytes is the limit of the whole answer: what the client and the broker allow, and its quota at once.
 func (f *fetch) maxBytes() int {
-	if f.r.version < 3 || f.req.MaxBytes <= 0 {
-		return f.s.settings.broker().FetchBytesMax
+	limit := f.s.settings.broker().FetchBytesMax
+	if f.req.MaxBytes > 0 {
+		limit = min(limit, int(f.req.MaxBytes))
 	}
-	return min(int(f.req.MaxBytes), f.s.settings.broker().FetchBytesMax)
+	client := acl.Client{User: f.r.principal.Name(), ID: f.r.client, IP: f.r.conn.host}
+	if units, limited := f.s.security.state.Quotas.MaxAtOnce(client, acl.Fetched); limited {
+		limit = min(limit, int(max(units, 1)))
+	}
+	return limit
 }
 
 // addAborted tells a reader of committed records which of the transactions in this answer were given up.

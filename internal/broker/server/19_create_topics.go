@@ -21,6 +21,7 @@ func createTopics(s *Server, ctx context.Context, r *request) kmsg.Response {
 	}
 	all := s.allowed(r, acl.Cluster(), opCreate)
 	done := map[string]bool{}
+	made := 0
 	for _, t := range req.Topics {
 		if done[t.Topic] {
 			continue
@@ -38,11 +39,15 @@ func createTopics(s *Server, ctx context.Context, r *request) kmsg.Response {
 			err = s.createAsked(ctx, req.ValidateOnly, t, &out)
 		}
 		out.ErrorCode, out.ErrorMessage = code(err), message(err)
+		if err == nil && !req.ValidateOnly {
+			made += int(out.NumPartitions)
+		}
 		if err != nil {
 			out.NumPartitions, out.ReplicationFactor, out.Configs = -1, -1, nil
 		}
 		response.Topics = append(response.Topics, out)
 	}
+	response.ThrottleMillis = s.mutated(r, made)
 	return response
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"ravenswood.dev/internal/broker/acl"
 )
 
 // maxPipelined is how many requests of one connection may wait for their answers; the next is read when one is sent.
@@ -28,13 +30,13 @@ func now(r kmsg.Response) answer { return func(context.Context) kmsg.Response { 
 
 // A conn is one connection: a reader that decodes and handles requests, and a writer that sends their answers in order.
 type conn struct {
-	s        *Server
-	nc       net.Conn
-	l        *Listener
-	host     string
-	session  session      // who asks; touched by the reader only
-	throttle atomic.Int64 // Unix nanoseconds until which nothing is read
-	pending  chan pending
+	s       *Server
+	nc      net.Conn
+	l       *Listener
+	host    string
+	session session              // who asks; touched by the reader only
+	over    atomic.Pointer[debt] // the quota that this connection is over
+	pending chan pending
 }
 
 // pending is a request that was handled and is not answered yet.
@@ -205,29 +207,38 @@ func (c *conn) sendToken(token []byte) error {
 	return err
 }
 
-// rest waits out a quota that this connection is over.
-func (c *conn) rest(ctx context.Context) error {
-	wait := time.Until(time.Unix(0, c.throttle.Load()))
-	if wait <= 0 {
-		return nil
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// A debt is what a client owes a quota.
+type debt struct {
+	client acl.Client
+	kind   acl.QuotaKind
+	until  time.Time
+}
+
+// debt lets nothing be read for a while. Of two debts the longer one counts.
+func (c *conn) debt(client acl.Client, kind acl.QuotaKind, wait time.Duration) {
+	owed := &debt{client: client, kind: kind, until: time.Now().Add(wait)}
+	for {
+		was := c.over.Load()
+		if was != nil && was.until.After(owed.until) || c.over.CompareAndSwap(was, owed) {
+			return
+		}
 	}
 }
 
-// mute lets nothing be read for a while.
-func (c *conn) mute(d time.Duration) {
-	until := time.Now().Add(d).UnixNano()
+// rest waits until this connection owes no quota anything: one throttle time may be too short for all of it.
+func (c *conn) rest(ctx context.Context) error {
 	for {
-		was := c.throttle.Load()
-		if until <= was || c.throttle.CompareAndSwap(was, until) {
-			return
+		owed := c.over.Load()
+		if owed == nil {
+			return nil
+		}
+		if !sleep(ctx, time.Until(owed.until)) {
+			return context.Cause(ctx)
+		}
+		if c.over.CompareAndSwap(owed, nil) {
+			if wait := c.s.security.state.Quotas.Charge(owed.client, owed.kind, 0, time.Now()); wait > 0 {
+				c.debt(owed.client, owed.kind, wait)
+			}
 		}
 	}
 }

@@ -95,16 +95,48 @@ func decode(frame []byte, apis map[int16]api) (*request, error) {
 	}
 	r.body = kmsg.RequestForKey(r.key)
 	r.body.SetVersion(r.version)
-	if r.body.IsFlexible() {
-		kmsg.SkipTags(&b)
-	}
-	if !b.Ok() {
+	if r.body.IsFlexible() && !skipTags(&b) {
 		return nil, fmt.Errorf("%w: a torn header", errFrame)
 	}
-	if err := r.body.ReadFrom(b.Src); err != nil {
+	if err := readBody(r.body, b.Src); err != nil {
 		return nil, fmt.Errorf("%w: %s version %d: %w", errFrame, kmsg.NameForKey(r.key), r.version, err)
 	}
 	return r, nil
+}
+
+// readBody decodes a body. What a client may send before it has logged in is read by hand: kmsg believes the number of
+// tags that a body claims, so ten bytes from a stranger could keep a core busy for a minute.
+func readBody(body kmsg.Request, src []byte) error {
+	b := kbin.Reader{Src: src}
+	switch r := body.(type) {
+	case *kmsg.ApiVersionsRequest:
+		if !r.IsFlexible() {
+			return nil
+		}
+		r.ClientSoftwareName, r.ClientSoftwareVersion = b.CompactString(), b.CompactString()
+	case *kmsg.SASLAuthenticateRequest:
+		if !r.IsFlexible() {
+			return body.ReadFrom(src)
+		}
+		r.SASLAuthBytes = b.CompactBytes()
+	default:
+		return body.ReadFrom(src)
+	}
+	if !b.Ok() || !skipTags(&b) {
+		return errTorn
+	}
+	return nil
+}
+
+var errTorn = errors.New("cut off")
+
+// skipTags passes over tags that nobody here knows. Each takes two bytes at least.
+func skipTags(b *kbin.Reader) bool {
+	for n := b.Uvarint(); n > 0 && b.Ok(); n-- {
+		b.Uvarint()
+		b.Span(int(b.Uvarint()))
+	}
+	return b.Ok()
 }
 
 // appendAnswer appends a frame with the answer to r.

@@ -194,8 +194,13 @@ func (s *Server) charge(r *request, kind acl.QuotaKind, bytes int) (throttleMill
 	if throttle <= 0 {
 		return 0
 	}
-	r.conn.mute(throttle)
+	r.conn.debt(client, kind, throttle)
 	return int32(max(throttle.Milliseconds(), 1))
+}
+
+// mutated charges the creation or removal of partitions. What is over the quota waits like everything else.
+func (s *Server) mutated(r *request, partitions int) (throttleMillis int32) {
+	return s.charge(r, acl.Mutations, partitions)
 }
 
 // saslHandshake agrees on a mechanism.
