@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -155,7 +154,7 @@ func (h *history) cleaner() *Cleaner {
 		Settings: func() Settings {
 			return Settings{MapBytes: h.mapBytes, Compact: true, RetentionEvery: time.Millisecond, CompactEvery: time.Millisecond}
 		},
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return h.now },
+		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return h.now },
 	})
 }
 

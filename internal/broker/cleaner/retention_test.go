@@ -2,7 +2,6 @@ package cleaner
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -157,7 +156,7 @@ func TestRunDoesBothUntilItIsStopped(t *testing.T) {
 			Settings: func() Settings {
 				return Settings{RetentionEvery: time.Minute, CompactEvery: time.Minute + time.Second, Compact: true, MapBytes: 1 << 20, BytesPerSecond: 100}
 			},
-			Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Log: slog.New(slog.DiscardHandler),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var stopped bool

@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -40,7 +41,12 @@ const (
 
 // topicDefinitions are the settings of a topic.
 func topicDefinitions() map[string]Definition {
-	return byName([]Definition{
+	return byName(slices.Concat(ofSegments(), ofBatches(), ofCompaction(), fixedForTopics(), withoutEffect()))
+}
+
+// ofSegments say how long and how much is kept, and in what pieces.
+func ofSegments() []Definition {
+	return []Definition{
 		{
 			Name: cleanupPolicy, Type: kmsg.ConfigTypeList, Default: "delete", check: someOf("delete", "compact"),
 			Doc:      "What happens to old records: delete removes what is past its retention, compact keeps the newest record of each key; both may be given.",
@@ -67,6 +73,17 @@ func topicDefinitions() map[string]Definition {
 			Synonyms: []Synonym{{Name: "log.roll.ms"}, {Name: "log.roll.hours", Scale: hourMs}},
 		},
 		{
+			Name: indexInterval, Type: kmsg.ConfigTypeInt, Default: "16384", check: between(0, maxInt32),
+			Doc:      "Bytes of a segment per entry of its index. Smaller finds faster and takes more memory.",
+			Synonyms: plain("log.index.interval.bytes"),
+		},
+	}
+}
+
+// ofBatches say what may be written.
+func ofBatches() []Definition {
+	return []Definition{
+		{
 			Name: maxMessageBytes, Type: kmsg.ConfigTypeInt, Default: "1048588", check: between(0, maxBatch),
 			Doc:      "The largest batch that may be written, in bytes as it is sent.",
 			Synonyms: plain("message.max.bytes"),
@@ -86,6 +103,12 @@ func topicDefinitions() map[string]Definition {
 			Doc:      "How many milliseconds a producer's timestamp may be ahead of the broker's clock. Not checked with LogAppendTime.",
 			Synonyms: plain("log.message.timestamp.after.max.ms"),
 		},
+	}
+}
+
+// ofCompaction say when compaction comes, and what it leaves.
+func ofCompaction() []Definition {
+	return []Definition{
 		{
 			Name: dirtyRatio, Type: kmsg.ConfigTypeDouble, Default: "0.5", check: ratio,
 			Doc:      "A partition is compacted when this share of the bytes that can be compacted has come since the last time.",
@@ -106,11 +129,12 @@ func topicDefinitions() map[string]Definition {
 			Doc:      "Milliseconds that a tombstone, and the end of a transaction, stay readable after compaction first met them; a reader that starts at the beginning must come past them in this time.",
 			Synonyms: plain("log.cleaner.delete.retention.ms"),
 		},
-		{
-			Name: indexInterval, Type: kmsg.ConfigTypeInt, Default: "16384", check: between(0, maxInt32),
-			Doc:      "Bytes of a segment per entry of its index. Smaller finds faster and takes more memory.",
-			Synonyms: plain("log.index.interval.bytes"),
-		},
+	}
+}
+
+// fixedForTopics have one value that is possible here.
+func fixedForTopics() []Definition {
+	return []Definition{
 		{
 			Name: "compression.type", Type: kmsg.ConfigTypeString, Default: "producer", check: only("producer", "this broker stores batches as they were sent"),
 			Doc:      "Batches keep the codec of their producer.",
@@ -121,6 +145,16 @@ func topicDefinitions() map[string]Definition {
 			Doc:      "Replicas that must have a record before it is acknowledged with acks=all.",
 			Synonyms: plain("min.insync.replicas"),
 		},
+		{
+			Name: "remote.storage.enable", Type: kmsg.ConfigTypeBoolean, Default: "false", check: only("false", "there is no remote storage"),
+			Doc: "Whether old segments move to remote storage.",
+		},
+	}
+}
+
+// withoutEffect are set by tools and people out of habit.
+func withoutEffect() []Definition {
+	return []Definition{
 		{
 			Name: "file.delete.delay.ms", Type: kmsg.ConfigTypeLong, Default: "60000", check: between(0, maxInt64),
 			Doc:      noEffect + "files are removed at once; readers that have one open finish with it.",
@@ -165,10 +199,6 @@ func topicDefinitions() map[string]Definition {
 			Doc: noEffect + "one node, so nothing is replicated.",
 		},
 		{
-			Name: "remote.storage.enable", Type: kmsg.ConfigTypeBoolean, Default: "false", check: only("false", "there is no remote storage"),
-			Doc: "Whether old segments move to remote storage.",
-		},
-		{
 			Name: "local.retention.ms", Type: kmsg.ConfigTypeLong, Default: "-2", check: between(-2, maxInt64),
 			Doc: noEffect + "there is no remote storage.",
 		},
@@ -180,7 +210,7 @@ func topicDefinitions() map[string]Definition {
 			Name: "message.downconversion.enable", Type: kmsg.ConfigTypeBoolean, Default: "true", check: boolean,
 			Doc: noEffect + "every client in use reads the format in which records are stored.",
 		},
-	})
+	}
 }
 
 func plain(names ...string) []Synonym {

@@ -38,7 +38,7 @@ func (e *examiner) journal() error {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", name, err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	size, err := f.Size()
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)

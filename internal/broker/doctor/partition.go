@@ -138,7 +138,7 @@ func (e *examiner) sidecar(s segment) (c sidecar, trouble string, err error) {
 	if err != nil {
 		return none, "", err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	size, err := f.Size()
 	if err != nil {
 		return none, "", err

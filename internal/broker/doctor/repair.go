@@ -153,7 +153,7 @@ func (e *examiner) takeApart(p partition, s segment, r reading) (Repaired, error
 	if err != nil {
 		return done, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	for _, h := range r.holes {
 		name := fmt.Sprintf("%s.damaged-%d", s.name, h.from)
 		if err := e.durably(name, func(to disk.File) error { return e.copy(to, f, h.from, h.to) }); err != nil {

@@ -81,7 +81,7 @@ func (e *examiner) scan(s segment, marks ...int64) (r reading, err error) {
 	if err != nil {
 		return r, fmt.Errorf("open %s: %w", s.name, err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	r = reading{next: s.base, at: map[int64]int64{}}
 	for _, m := range marks {
 		r.at[m] = -1
