@@ -195,7 +195,9 @@ func TestProducersAreBounded(t *testing.T) {
 	put(p, txn.Producer{ID: 0}, 0, 0, transactionalBit)
 	for i := range int64(100_010) {
 		put(p, txn.Producer{ID: i + 1}, 2*i+1, 0, 0)
-		put(p, txn.Producer{ID: 1}, 2*i+2, int32(i)+1, 0)
+		if i == 100 {
+			put(p, txn.Producer{ID: 1}, 2*i+2, 1, 0)
+		}
 	}
 	got := ids(p)
 	if len(got) != 100_001 || got[0] != 0 || got[1] != 1 || got[2] != 12 {

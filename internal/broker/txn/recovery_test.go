@@ -301,14 +301,14 @@ func TestGroupsOfATransactionAreBounded(t *testing.T) {
 
 func TestIDsExpireInTheirOrderAfterAStart(t *testing.T) {
 	c := txn.NewCoordinator(txn.Options{Expiration: time.Hour})
-	for i, id := range []string{"young", "old"} {
+	for i, id := range []string{"a young one", "one that is old"} {
 		updated := someday.Add(time.Duration(-i) * time.Minute).UnixMilli()
 		if err := c.Restore(txn.Entry{Version: 1, ID: id, State: "Empty", ProducerID: int64(i), PreviousID: -1, NextID: -1, UpdatedMillis: updated}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	c.Recover(someday)
-	if _, dead := c.Tick(someday.Add(time.Hour - time.Minute)); len(dead) != 1 || dead[0].ID != "old" {
+	if _, dead := c.Tick(someday.Add(time.Hour - time.Minute)); len(dead) != 1 || dead[0].ID != "one that is old" {
 		t.Fatalf("forgotten: %+v", dead)
 	}
 }
