@@ -110,11 +110,12 @@ func (s *pass) keys(ctx context.Context, segments []commitlog.Segment, from, bud
 		if err != nil {
 			return nil, 0, err
 		}
+		given := indexAborted(aborted)
 		err = s.each(ctx, g, max(g.Base, from), func(h batch.Header, raw []byte) (bool, error) {
 			if h.Next() <= from {
 				return true, nil
 			}
-			upTo, err := learn(table, h, raw, isAborted(aborted, h))
+			upTo, err := learn(table, h, raw, given.has(h))
 			covered = max(covered, upTo)
 			full = upTo < h.Next()
 			return !full, err
@@ -227,7 +228,7 @@ func (s *pass) filtered(ctx context.Context, g commitlog.Segment, end int64, f f
 	if err != nil {
 		return err
 	}
-	s.filter.aborted = aborted
+	s.filter.aborted = indexAborted(aborted)
 	return s.each(ctx, g, g.Base, func(h batch.Header, raw []byte) (bool, error) {
 		left, err := s.filter.decide(h, raw, h.Next() == end)
 		if err != nil {

@@ -2,6 +2,7 @@ package cleaner
 
 import (
 	"maps"
+	"sort"
 
 	"ravenswood.dev/internal/broker/batch"
 	"ravenswood.dev/internal/broker/commitlog"
@@ -20,7 +21,7 @@ type filter struct {
 	covered   int64 // offsets that latest knows of
 	horizon   int64 // tombstones and markers below it have been kept for long enough
 
-	aborted []commitlog.Aborted   // transactions that reach into the segment at hand
+	aborted abortedIndex          // transactions that reach into the segment at hand
 	open    map[int64]transaction // producers in a transaction at this point
 	waiting int64                 // first tombstone or marker that is kept for its time only; -1: none
 	removed int64                 // records
@@ -76,7 +77,7 @@ func (f *filter) records(h batch.Header, raw []byte, must bool) ([]byte, error) 
 		return raw, nil
 	}
 	keep := f.stays
-	if isAborted(f.aborted, h) {
+	if f.aborted.has(h) {
 		keep = func(batch.Record) bool { return false }
 	}
 	if h.Records == 0 {
@@ -125,15 +126,23 @@ func (f *filter) lastOfProducer(h batch.Header) bool {
 	return known && last == h.Next()-1
 }
 
-// isAborted says whether a batch belongs to one of the transactions that were given up.
-func isAborted(aborted []commitlog.Aborted, h batch.Header) bool {
+// abortedIndex has the transactions that were given up, by producer and in order: those of one producer do not overlap.
+type abortedIndex map[int64][]commitlog.Aborted
+
+func indexAborted(all []commitlog.Aborted) abortedIndex {
+	x := make(abortedIndex, len(all))
+	for _, a := range all {
+		x[a.ProducerID] = append(x[a.ProducerID], a)
+	}
+	return x
+}
+
+// has says whether a batch belongs to one of them.
+func (x abortedIndex) has(h batch.Header) bool {
 	if !h.Transactional() || h.Control() {
 		return false
 	}
-	for _, a := range aborted {
-		if a.ProducerID == h.ProducerID && a.First <= h.BaseOffset && h.BaseOffset < a.Last {
-			return true
-		}
-	}
-	return false
+	of := x[h.ProducerID]
+	i := sort.Search(len(of), func(i int) bool { return of[i].Last > h.BaseOffset })
+	return i < len(of) && of[i].First <= h.BaseOffset
 }

@@ -327,6 +327,21 @@ func TestSidecarsAreChecked(t *testing.T) {
 	}
 }
 
+func TestAPartitionBetweenTwoStatesIsLeftToTheStart(t *testing.T) {
+	files, all := store(t, true, 2, 2)
+	change(t, files, all[0].file, 70, 'X')
+	f, err := files.Open(dir+"/swap", disk.Create)
+	check(t, err)
+	check(t, f.Close())
+	r := examine(t, files)
+	if len(r.Findings) != 1 || r.Findings[0].Severity != Warning || r.Segments != 0 {
+		t.Errorf("found %+v", r)
+	}
+	if _, err := Repair(t.Context(), Options{Files: files}, "orders", 0); err == nil || !strings.Contains(err.Error(), "start the broker once") {
+		t.Errorf("repaired: %v", err)
+	}
+}
+
 func TestJournal(t *testing.T) {
 	entry := func(payload string) []byte {
 		b := binary.BigEndian.AppendUint32(nil, uint32(len(payload)))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"ravenswood.dev/internal/broker/disk"
@@ -16,6 +17,15 @@ import (
 // partition examines one partition.
 func (e *examiner) partition(p partition) error {
 	e.report.Partitions++
+	if p.pending() {
+		// Until it is finished, segments may lie over each other.
+		e.found(p.finding(Warning, path.Join(p.dir, swapName), Finding{
+			Offset: -1, What: "a change of segments is half done, so this partition was not examined",
+			Meaning: "A compaction or a repair was interrupted. It is finished as a whole.",
+			Advice:  "Start the broker once, which finishes it, stop it, and run the doctor again.",
+		}))
+		return nil
+	}
 	for _, s := range p.segments() {
 		if err := e.segment(p, s); err != nil {
 			return err
@@ -23,6 +33,11 @@ func (e *examiner) partition(p partition) error {
 	}
 	e.leftovers(p)
 	return nil
+}
+
+// pending says whether a change of segments was decided and not finished.
+func (p partition) pending() bool {
+	return slices.ContainsFunc(p.files, func(f disk.Entry) bool { return f.Name == swapName })
 }
 
 func (e *examiner) segment(p partition, s segment) error {
@@ -110,10 +125,10 @@ func (e *examiner) leftovers(p partition) {
 				Offset: -1, Bytes: f.Size, What: "bytes that a repair moved aside",
 				Meaning: "The broker does not read this file.", Advice: "Keep it as long as somebody may want to look into it, then delete it.",
 			}))
-		case f.Name == "swap" || strings.HasSuffix(f.Name, ".clean"):
+		case strings.HasSuffix(f.Name, ".clean"):
 			e.found(p.finding(Note, name, Finding{
 				Offset: -1, Bytes: f.Size, What: "a compaction that was interrupted",
-				Meaning: "It is finished or taken back as a whole.", Advice: "Nothing. The broker does so when it starts.",
+				Meaning: "It had not been decided, and the segments that it was to replace are there.", Advice: "Nothing. The broker removes the file when it starts.",
 			}))
 		}
 	}

@@ -61,10 +61,8 @@ func Repair(ctx context.Context, o Options, topic string, index int32) (done []R
 }
 
 func (e *examiner) repair(p partition) ([]Repaired, error) {
-	for _, f := range p.files {
-		if f.Name == swapName {
-			return nil, fmt.Errorf("%s: a change of segments is half done; start the broker once, it finishes it", path.Join(p.dir, swapName))
-		}
+	if p.pending() {
+		return nil, fmt.Errorf("%s: a change of segments is half done; start the broker once, it finishes it", path.Join(p.dir, swapName))
 	}
 	var done []Repaired
 	for _, s := range p.segments() {
