@@ -67,6 +67,8 @@ type Decide struct {
 	Partitions       []DecidedPartition `json:"partitions,omitempty"`
 	Groups           []string           `json:"groups,omitempty"`
 	After            Entry              `json:"after"` // the id from here on
+	// Owed : only the markers are still to be written; the id went on since. A checkpoint writes such decisions.
+	Owed bool `json:"owed,omitempty"`
 }
 
 // DecidedPartition is a partition of a decided transaction.

@@ -53,7 +53,9 @@ func (c *Coordinator) RestoreDecide(d Decide) error {
 	if err := d.check(); err != nil {
 		return err
 	}
-	c.restore(d.After)
+	if !d.Owed {
+		c.restore(d.After)
+	}
 	c.replayed = append(c.replayed, &d)
 	for _, p := range d.Partitions {
 		if p.First >= 0 {
@@ -248,10 +250,9 @@ func compareMissing(a, b Missing) int {
 	return int(min(max(a.First-b.First, -1), 1))
 }
 
-// Checkpoint is what a checkpoint of the journal keeps: reserved producer ids, then the decisions that some partition may
-// not know of yet, then the entries. A start takes them in this order: where an id has both, the entry is the newer one.
-// The caller syncs every partition first.
-func (c *Coordinator) Checkpoint() (reserved int64, decisions []Decide, entries []Entry) {
+// Checkpoint is what a checkpoint of the journal keeps, in any order: reserved producer ids, entries, and the decisions
+// that some partition may not know of yet. The caller syncs every partition first.
+func (c *Coordinator) Checkpoint() (reserved int64, entries []Entry, decisions []Decide) {
 	for _, o := range c.owed {
 		decisions = append(decisions, o.decide.only(o.partition))
 	}
@@ -266,12 +267,12 @@ func (c *Coordinator) Checkpoint() (reserved int64, decisions []Decide, entries 
 			entries = append(entries, t.entry())
 		}
 	}
-	return max(c.reserved, c.offered, c.next), decisions, entries
+	return max(c.reserved, c.offered, c.next), entries, decisions
 }
 
 // only is the decision for one partition.
 func (d Decide) only(p TopicPartition) Decide {
 	d.Partitions = slices.DeleteFunc(slices.Clone(d.Partitions), func(q DecidedPartition) bool { return q.TopicPartition != p })
-	d.Groups = nil
+	d.Groups, d.Owed = nil, true
 	return d
 }

@@ -46,12 +46,15 @@ func TestDecisionsOutliveAPartitionThatCannotBeMarked(t *testing.T) {
 	if got := owed(c); !reflect.DeepEqual(got, []txn.TopicPartition{b0}) {
 		t.Fatalf("kept for %v, want b-0", got)
 	}
+	if _, _, err := c.InitProducerID(someday, txn.InitRequest{ID: "x", Timeout: time.Minute, Producer: txn.NoProducer}); err != nil {
+		t.Fatal(err)
+	}
 	next := again(t, c)
 	next.RestoreOpen(b0, txn.OpenTransaction{ProducerID: 4, Epoch: 1, First: 20})
 	if got := next.Recover(someday); len(got) != 1 || !got[0].Commit || got[0].Orphan {
 		t.Fatalf("the start after finds %+v", got)
 	}
-	if d, err := next.Describe("x"); err != nil || d.State != txn.CompleteCommit || d.Producer.Epoch != 2 {
+	if d, err := next.Describe("x"); err != nil || d.State != txn.Empty || d.Producer.Epoch != 3 {
 		t.Fatalf("got %+v, %v", d, err)
 	}
 	next.Forget("b")
@@ -70,7 +73,7 @@ func restore(t *testing.T, c *txn.Coordinator, d txn.Decide) {
 // owed lists the partitions that a checkpoint keeps decisions for.
 func owed(c *txn.Coordinator) []txn.TopicPartition {
 	var all []txn.TopicPartition
-	_, decisions, _ := c.Checkpoint()
+	_, _, decisions := c.Checkpoint()
 	for _, d := range decisions {
 		for _, p := range d.Partitions {
 			all = append(all, p.TopicPartition)
@@ -83,15 +86,15 @@ func owed(c *txn.Coordinator) []txn.TopicPartition {
 func again(t *testing.T, c *txn.Coordinator) *txn.Coordinator {
 	t.Helper()
 	next := txn.NewCoordinator(txn.Options{})
-	reserved, decisions, entries := c.Checkpoint()
+	reserved, entries, decisions := c.Checkpoint()
 	next.RestoreReserved(reserved)
-	for _, d := range decisions {
-		restore(t, next, d)
-	}
 	for _, e := range entries {
 		if err := next.Restore(e); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for _, d := range decisions {
+		restore(t, next, d)
 	}
 	return next
 }
@@ -106,13 +109,13 @@ func TestACheckpointKeepsADecisionOnItsWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, decisions, entries := w.c.Checkpoint(); len(decisions) != 0 || entries[0].State != "Ongoing" || entries[0].Epoch != 0 {
+	if _, entries, decisions := w.c.Checkpoint(); len(decisions) != 0 || entries[0].State != "Ongoing" || entries[0].Epoch != 0 {
 		t.Fatalf("before the journal has it: %+v, %+v", decisions, entries)
 	}
 	d := *fx.Decide
 	d.Partitions[0].First = 0
 	w.c.Journaled(d)
-	if _, decisions, entries := w.c.Checkpoint(); len(decisions) != 1 || decisions[0].Partitions[0].First != 0 || len(entries) != 0 {
+	if _, entries, decisions := w.c.Checkpoint(); len(decisions) != 1 || decisions[0].Partitions[0].First != 0 || len(entries) != 0 {
 		t.Fatalf("after: %+v, %+v", decisions, entries)
 	}
 	w.checkpoint()
@@ -201,7 +204,7 @@ func FuzzReplay(f *testing.F) {
 		for _, m := range c.Recover(someday) {
 			c.Marked(m)
 		}
-		_, decisions, entries := c.Checkpoint()
+		_, entries, decisions := c.Checkpoint()
 		for range decisions {
 			c.Forget("a")
 		}

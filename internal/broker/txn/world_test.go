@@ -323,7 +323,7 @@ func (w *world) checkpoint() {
 	for _, p := range w.parts {
 		p.synced, p.sealed, p.snapshot = len(p.log), len(p.log), p.producers.Snapshot()
 	}
-	reserved, decisions, entries := w.c.Checkpoint()
+	reserved, entries, decisions := w.c.Checkpoint()
 	fresh := []journaled{{reserve: reserved}}
 	for _, d := range decisions {
 		fresh = append(fresh, journaled{decide: encoded(d)})
