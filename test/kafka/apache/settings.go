@@ -54,12 +54,20 @@ func freePorts(ctx context.Context, n int) (ports []int, err error) {
 // properties is a broker's server.properties.
 func (c *Cluster) properties(s *server) []byte {
 	lines := c.settings(s)
+	if c.options.Brokers > 1 {
+		maps.Copy(lines, failover)
+	}
 	maps.Copy(lines, c.options.Settings)
 	var out bytes.Buffer
 	for _, key := range slices.Sorted(maps.Keys(lines)) {
 		fmt.Fprintf(&out, "%s=%s\n", key, lines[key])
 	}
 	return out.Bytes()
+}
+
+// failover are settings under which the others notice within seconds that a broker is gone.
+var failover = map[string]string{
+	"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500", "replica.lag.time.max.ms": "4000",
 }
 
 func (c *Cluster) settings(s *server) map[string]string {
