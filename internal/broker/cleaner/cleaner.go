@@ -128,16 +128,22 @@ func (c *Cleaner) Run(ctx context.Context) {
 	wg.Wait()
 }
 
+// every begins a round when the interval has gone by since the one before. It looks at the interval again meanwhile, since a
+// request may have made it shorter.
 func (c *Cleaner) every(ctx context.Context, interval func(Settings) time.Duration, round func(context.Context)) {
-	const shortest = 10 * time.Millisecond
-	for {
-		timer := time.NewTimer(max(shortest, interval(c.o.Settings())))
+	const shortest, look = 10 * time.Millisecond, time.Second
+	for last := time.Now(); ; {
+		rest := max(shortest, interval(c.o.Settings())) - time.Since(last)
+		timer := time.NewTimer(max(0, min(rest, look)))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
 		case <-timer.C:
+		}
+		if rest <= look {
 			round(ctx)
+			last = time.Now()
 		}
 	}
 }
