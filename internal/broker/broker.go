@@ -42,7 +42,9 @@ type Options struct {
 	Settings map[string]string
 	Security server.Security
 	Hooks    server.Hooks
-	Log      *slog.Logger // nil logs nothing
+	// Files wraps the files of the log, for crash tests: what it returns is used instead. Nil changes nothing.
+	Files func(disk.FS) disk.FS
+	Log   *slog.Logger // nil logs nothing
 }
 
 // A Listener is an address with how clients come in there. One where nobody is asked who he is must be a loopback address.
@@ -93,6 +95,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Partitions == 0 {
 		o.Partitions = DefaultPartitions
+	}
+	if o.Files == nil {
+		o.Files = func(files disk.FS) disk.FS { return files }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -156,7 +161,7 @@ func serverOptions(dir *directory, o Options) server.Options {
 	}
 	maps.Copy(settings, o.Settings)
 	return server.Options{
-		FS: disk.OS(dir.path), ClusterID: dir.cluster, NoSync: o.NoSync, Settings: settings,
+		FS: o.Files(disk.OS(dir.path)), ClusterID: dir.cluster, NoSync: o.NoSync, Settings: settings,
 		Security: o.Security, Hooks: o.Hooks, ReserveBytes: reserveFor(dir.path), Log: o.Log,
 	}
 }

@@ -117,7 +117,11 @@ func StartBroker(ctx context.Context, o Options) (*broker.Broker, error) {
 	if err := checkDataFolder(o.Data); err != nil {
 		return nil, advised(err)
 	}
-	b, err := broker.Start(ctx, broker.Options{Dir: filepath.Join(o.Data, "log"), Listener: broker.Listener{Addr: o.Listen}, Log: o.Log})
+	embedded := broker.Options{Dir: filepath.Join(o.Data, "log"), Listener: broker.Listener{Addr: o.Listen}, Log: o.Log}
+	if o.Embedded != nil {
+		o.Embedded(&embedded)
+	}
+	b, err := broker.Start(ctx, embedded)
 	return b, advised(err)
 }
 

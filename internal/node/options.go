@@ -36,6 +36,9 @@ type Options struct {
 	Output     io.Writer           // where the services' own output goes, each line with its service's name
 	Log        *slog.Logger
 	At         func(step string) // called at named steps of a commit, for crash tests; nil does nothing
+
+	// Embedded changes how the embedded broker is started, for crash tests; nil changes nothing. No flag reaches it.
+	Embedded func(*broker.Options)
 }
 
 // ProblemsError says that the resource files have errors. Nothing was started.
