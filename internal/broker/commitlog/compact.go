@@ -16,8 +16,9 @@ type Builder struct {
 	file     disk.File
 	contents *contents
 	markers  []int64 // offsets of the batches that are markers
+	closed   bool
 	finished bool
-	err      error
+	err      error // why nothing can be appended any more
 }
 
 // NewSegment begins a segment that will take the place of some from base on. It ends with Finish and Replace, or Discard.
@@ -65,17 +66,20 @@ func (b *Builder) Finish() error {
 		err = b.file.Sync()
 	}
 	b.err = errors.New("the segment is finished")
-	b.finished = err == nil
-	return errors.Join(err, b.file.Close())
+	b.closed = true
+	if err = errors.Join(err, b.file.Close()); err != nil {
+		return fmt.Errorf("finish segment %d: %w", b.contents.base, err)
+	}
+	b.finished = true
+	return nil
 }
 
 // Discard removes the segment.
 func (b *Builder) Discard() error {
-	if b.err == nil {
-		b.err = errors.New("the segment was discarded")
+	if !b.closed {
 		b.file.Close() //nolint:errcheck // it is removed
 	}
-	b.finished = false
+	b.err, b.closed, b.finished = errors.New("the segment was discarded"), true, false
 	return errors.Join(remove(b.l.fs, b.l.file(b.contents.base, cleanEnd)), remove(b.l.fs, b.l.file(b.contents.base, cleanSealEnd)))
 }
 

@@ -46,7 +46,7 @@ func readFile(d disk.FS, name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	size, err := f.Size()
 	if err != nil {
 		return nil, err

@@ -54,8 +54,8 @@ type place struct {
 // again can tell.
 var ErrBroken = errors.New("closed for writing since an error")
 
-// errClosed: the log was closed.
-var errClosed = errors.New("the log is closed")
+// ErrClosed is what a log answers after Close or Remove, also to a Sync or a read that comes late.
+var ErrClosed = errors.New("the log is closed")
 
 func newLog(fs disk.FS, dir string, o Options) *Log {
 	if o.SegmentBytes <= 0 {
@@ -205,7 +205,7 @@ func (l *Log) writable() error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.closed {
-		return fmt.Errorf("write log %q: %w", l.dir, errClosed)
+		return fmt.Errorf("write log %q: %w", l.dir, ErrClosed)
 	}
 	if l.broken != nil {
 		return fmt.Errorf("write log %q: %w: %w", l.dir, ErrBroken, l.broken)

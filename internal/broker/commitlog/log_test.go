@@ -445,6 +445,56 @@ func TestReplaceRefusesWhatDoesNotFit(t *testing.T) {
 	}
 }
 
+// A compaction that finds no room leaves everything as it was.
+func TestACompactionOnAFullDiskIsForgotten(t *testing.T) {
+	for _, file := range []string{"*.clean", "*.clean.seal.tmp", "swap.tmp"} {
+		t.Run(file, func(t *testing.T) {
+			fs := disk.NewFaulty(disk.NewMemory())
+			l, _ := open(t, fs, options(newTracker()))
+			raws := fill(t, l, 14)
+			w := newTwin()
+			w.batches = raws
+			fs.Fail(disk.Fault{Kind: disk.OpWrite, Name: file, After: 10})
+			if err := compact(l, w, l.Segments()[:2]); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatal(err)
+			}
+			if got, err := readAll(l, 0, l.End(), 500); err != nil || !bytes.Equal(got, bytes.Join(raws, nil)) {
+				t.Fatalf("read %d bytes, %v", len(got), err)
+			}
+			fs.Heal()
+			w.batches = raws
+			must(t, compact(l, w, l.Segments()[:2]))
+			fill(t, l, 1)
+			must(t, l.Close())
+			if l, _ = open(t, fs, options(newTracker())); l.End() != 30 {
+				t.Errorf("end %d", l.End())
+			}
+		})
+	}
+}
+
+// A read that began before a segment is removed or replaced ends as it began.
+func TestReadersKeepWhatIsRemoved(t *testing.T) {
+	fs := disk.OS(t.TempDir())
+	l, _ := open(t, fs, options(newTracker()))
+	raws := fill(t, l, 20)
+	w := newTwin()
+	w.batches = raws
+	if _, err := l.Read(nil, 12, 1, l.End()); err != nil { // the segment is open now
+		t.Fatal(err)
+	}
+	must(t, compact(l, w, l.Segments()[1:2]))
+	got, err := readAll(l, 10, 20, 1000)
+	if want := from(w.batches, 10, 20); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("after the compaction: %d bytes, %v, want %d", len(got), err, len(want))
+	}
+	must(t, l.SetStart(20))
+	if _, err := l.Read(nil, 12, 1, l.End()); !errors.As(err, new(*commitlog.RangeError)) {
+		t.Errorf("after the removal: %v", err)
+	}
+	must(t, l.Close())
+}
+
 // The state of the tracker is known at the end of what compaction made, and is not taken for that of a segment before.
 func TestCompactedSegmentsAreReplayedOnce(t *testing.T) {
 	fs := disk.NewMemory()
@@ -532,8 +582,12 @@ func TestRemoveLeavesNothing(t *testing.T) {
 	if entries, err := fs.List("topics/t"); err != nil || len(entries) != 0 {
 		t.Errorf("left %v, %v", entries, err)
 	}
-	if _, err := l.Read(nil, 0, 1, 1); err == nil {
-		t.Error("read a removed log")
+	_, read := l.Read(nil, 0, 1, 1)
+	_, sync := l.Sync()
+	for _, err := range []error{read, sync, l.Roll(), l.Close()} {
+		if !errors.Is(err, commitlog.ErrClosed) {
+			t.Errorf("a removed log answers %v", err)
+		}
 	}
 }
 
@@ -580,8 +634,7 @@ func TestReadersBesideTheWriter(t *testing.T) {
 // follow reads on from an offset and returns where to go on.
 func follow(t *testing.T, l *commitlog.Log, from int64, n int) int64 {
 	got, err := l.Read(nil, from, 100*n, math.MaxInt64)
-	var r *commitlog.RangeError
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*commitlog.RangeError](err); ok {
 		return r.Start
 	}
 	if err != nil {

@@ -184,7 +184,7 @@ func (r *recoverer) complete(seg *segment, c *contents) (*contents, error) {
 	if err != nil {
 		return c, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	from := c.bytes
 	c, err = r.l.readThrough(f, seg.bytes, c, r.l.o.Tracker, false)
 	r.out.Scanned += c.bytes - from

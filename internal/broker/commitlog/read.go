@@ -48,7 +48,7 @@ func (l *Log) view(offset int64, seek func(c *contents, what int64) entry, what 
 	l.mu.RLock()
 	if l.closed {
 		l.mu.RUnlock()
-		return view{}, fmt.Errorf("read log %q: %w", l.dir, errClosed)
+		return view{}, fmt.Errorf("read log %q: %w", l.dir, ErrClosed)
 	}
 	end := l.active.contents.next
 	if offset < l.start || offset > end {
@@ -190,8 +190,7 @@ func (l *Log) readAt(v view, dst []byte, at, size int64) ([]byte, error) {
 
 // found makes an error of what a reader of a segment came across.
 func (l *Log) found(v view, offset int64, err error) error {
-	var b *bad
-	if errors.As(err, &b) {
+	if b, ok := errors.AsType[*bad](err); ok {
 		return l.damage(v.h.seg.base, b.at, offset, b.cause)
 	}
 	return fmt.Errorf("read %s: %w", l.file(v.h.seg.base, logEnd), err)

@@ -60,7 +60,7 @@ func (l *Log) rebuildOne(s *segment, c *contents, t Tracker) (*contents, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	if c, err = l.readThrough(f, s.bytes, c, t, false); err != nil {
 		return nil, l.found(view{h: &handle{seg: s}}, c.next, err)
 	}
