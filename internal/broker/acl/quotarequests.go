@@ -16,6 +16,7 @@ func (q *Quotas) Describe(r *kmsg.DescribeClientQuotasRequest) *kmsg.DescribeCli
 		answer.ErrorCode, answer.ErrorMessage = refusalOf(err)
 		return answer
 	}
+	answer.Entries = []kmsg.DescribeClientQuotasResponseEntry{} // null would mean an error to the Java client
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, e := range slices.SortedFunc(maps.Keys(q.of), Entity.compare) {

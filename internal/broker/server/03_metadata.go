@@ -58,7 +58,7 @@ func (s *Server) askedTopic(ctx context.Context, r *request, req *kmsg.MetadataR
 
 // findTopic finds or makes a topic. Who may not describe a topic is not told whether there is one.
 func (s *Server) findTopic(ctx context.Context, r *request, req *kmsg.MetadataRequest, asked kmsg.MetadataRequestTopic) (*topic, error) {
-	if asked.Topic == nil {
+	if asked.Topic == nil || asked.TopicID != [16]byte{} { // Java sends an empty name with the id
 		t := s.topics.withID(asked.TopicID)
 		if t == nil || !s.allowed(r, acl.Topic(t.name), opDescribe) {
 			return nil, kerr.UnknownTopicID

@@ -168,13 +168,17 @@ func (p *partition) rollByAge(h batch.Header) error {
 	return p.log.Roll()
 }
 
-// mark ends a transaction in this partition. A partition that does not have it open, or that is gone, needs no marker.
+// mark ends a transaction in this partition. A partition that does not have it open, or that is gone, needs no marker. One
+// that is fenced owes it: after its repair the transaction must end as it was decided.
 func (p *partition) mark(m batch.Marker, first int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	open, ok := p.producers.OpenOf(m.ProducerID)
-	if !ok || open.First != first || p.writable() != nil {
+	if p.deleted || !ok || open.First != first {
 		return nil
+	}
+	if err := p.fenced(); err != nil {
+		return err
 	}
 	_, err := p.write(batch.EncodeMarker(m), false, m.Time)
 	return err

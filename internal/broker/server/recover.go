@@ -206,14 +206,22 @@ func (r *replay) transactions() error {
 		}
 	}
 	for _, p := range s.topics.partitions() {
+		if p.fenced() != nil {
+			c.RestoreClosed(txn.TopicPartition{Topic: p.topic.name, Partition: p.index})
+			continue
+		}
 		for _, open := range p.producers.Open() {
 			c.RestoreOpen(txn.TopicPartition{Topic: p.topic.name, Partition: p.index}, open)
 		}
 	}
 	r.pendingOffsets(c)
 	for _, m := range c.Recover(time.Now()) {
-		if err := s.mend(m); err != nil {
+		marked, err := s.mend(m)
+		if err != nil {
 			return err
+		}
+		if marked {
+			c.Marked(m)
 		}
 	}
 	return nil
@@ -233,18 +241,19 @@ func (r *replay) pendingOffsets(c *txn.Coordinator) {
 	}
 }
 
-// mend writes one marker that a partition lacks.
-func (s *Server) mend(m txn.Missing) error {
+// mend writes one marker that a partition lacks, and says whether it is there now. One that cannot be written because the
+// partition is fenced stays owed.
+func (s *Server) mend(m txn.Missing) (bool, error) {
 	p := s.topics.partition(m.Topic, m.Partition)
-	if p == nil {
-		return nil
+	if p == nil || p.fenced() != nil {
+		return false, nil
 	}
 	marker := batch.Marker{ProducerID: m.ProducerID, ProducerEpoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit, Time: time.Now()}
 	if err := p.mark(marker, m.First); err != nil {
-		return fmt.Errorf("end a transaction in %s: %w", p, err)
+		return false, fmt.Errorf("end a transaction in %s: %w", p, err)
 	}
 	s.log.Debug("transaction ended after a crash", "partition", p.String(), "transaction", m.ID, "commit", m.Commit)
-	return p.sync()
+	return true, p.sync()
 }
 
 func (r *replay) restoreGroups() {

@@ -39,6 +39,9 @@ func (t *transactions) begin() {
 // call asks the coordinator something, and carries out what it wants done before anybody is answered.
 func (t *transactions) call(ctx context.Context, do func(*txn.Coordinator, time.Time) (txn.Effects, error)) error {
 	effects, err := t.noted(do)
+	if errors.Is(err, errUnsaved) {
+		return kerr.CoordinatorNotAvailable
+	}
 	if effects.Decide != nil {
 		return errors.Join(err, t.decide(ctx, *effects.Decide))
 	}
@@ -46,9 +49,23 @@ func (t *transactions) call(ctx context.Context, do func(*txn.Coordinator, time.
 		if lost := t.s.lasting(ctx); lost != nil {
 			return kerr.CoordinatorNotAvailable
 		}
+		t.reserved(effects.Reserve)
 	}
 	return err
 }
+
+// reserved says that producer ids below are taken for good, so that they need no further entry.
+func (t *transactions) reserved(below int64) {
+	if below <= 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.c.Reserved(below)
+}
+
+// errUnsaved: the journal refused an entry.
+var errUnsaved = errors.New("journal refused an entry")
 
 // noted writes what is to be saved while the lock is held, so that entries of one id are in the order of its states.
 func (t *transactions) noted(do func(*txn.Coordinator, time.Time) (txn.Effects, error)) (txn.Effects, error) {
@@ -57,16 +74,27 @@ func (t *transactions) noted(do func(*txn.Coordinator, time.Time) (txn.Effects, 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	effects, err := do(t.c, time.Now())
-	if effects.Reserve > 0 && t.s.note(entryProducers, producersEntry{Next: effects.Reserve}) != nil {
-		return txn.Effects{}, kerr.CoordinatorNotAvailable
-	}
-	for _, e := range effects.Save {
-		if t.s.note(entryTxn, e) != nil {
-			return txn.Effects{Decide: effects.Decide}, kerr.CoordinatorNotAvailable
+	if !t.save(effects) {
+		if effects.Decide != nil {
+			t.c.Undecided(effects.Decide.ID)
 		}
+		return txn.Effects{}, errUnsaved
 	}
 	t.nudge()
 	return effects, err
+}
+
+// save writes what is to be remembered. The caller holds gate and the lock.
+func (t *transactions) save(e txn.Effects) bool {
+	if e.Reserve > 0 && t.s.note(entryProducers, producersEntry{Next: e.Reserve}) != nil {
+		return false
+	}
+	for _, entry := range e.Save {
+		if t.s.note(entryTxn, entry) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *transactions) nudge() {
