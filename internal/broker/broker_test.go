@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 func runChild(dir string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	b, err := broker.Start(ctx, broker.Options{Dir: dir, Addr: os.Getenv(childAddr)})
+	b, err := broker.Start(ctx, broker.Options{Dir: dir, Listener: broker.Listener{Addr: os.Getenv(childAddr)}})
 	if err != nil {
 		fmt.Println("error", err)
 		return 1
@@ -99,7 +99,7 @@ func (c *child) end(sig os.Signal) {
 }
 
 func options(dir string) broker.Options {
-	return broker.Options{Dir: dir, Addr: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}
+	return broker.Options{Dir: dir, Listener: broker.Listener{Addr: "127.0.0.1:0"}, Log: slog.New(slog.DiscardHandler)}
 }
 
 func start(t *testing.T, o broker.Options) *broker.Broker {
