@@ -19,7 +19,7 @@ import (
 var tests = map[string][]string{
 	"kfake":  {"-run=^TestConformanceOfKfake$"},
 	"apache": {"-run=^TestConformanceOfApacheKafka$"},
-	"raven":  {"-run=^TestConformanceOfTheBroker$", "-tags=ownbroker"},
+	"raven":  {"-run=^TestConformanceOfRaven$"},
 }
 
 // conformance runs the list on each target, one after the other, and prints what came out as the last line: for one target

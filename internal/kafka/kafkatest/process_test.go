@@ -75,7 +75,7 @@ func serve(role string) error {
 		}
 		p.ports[i] = port
 	}
-	begin := map[string]func(*process) error{"kfake": beginKfake, "raven": beginBroker}[p.role]
+	begin := map[string]func(*process) error{"kfake": beginKfake}[p.role]
 	if err := begin(p); err != nil {
 		return err
 	}
