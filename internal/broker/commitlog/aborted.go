@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 	"slices"
+	"sort"
 )
 
 // Aborted lists the transactions that were given up and have records from from on and below upTo, in the order of their
@@ -37,10 +38,11 @@ func (l *Log) collect(from, upTo int64) (out []Aborted, err error) {
 	return out, nil
 }
 
-// pick appends what touches the range, and says whether nothing after it can.
+// pick appends what touches the range, and says whether nothing after it can. A list is in the order of its markers.
 func pick(out, list []Aborted, from, upTo int64) ([]Aborted, bool) {
-	for _, a := range list {
-		if a.First < upTo && a.Last >= from {
+	i := sort.Search(len(list), func(i int) bool { return list[i].Last >= from })
+	for _, a := range list[i:] {
+		if a.First < upTo {
 			out = append(out, a)
 		}
 		if a.Stable >= upTo {

@@ -239,7 +239,8 @@ func readAll(l *commitlog.Log, from, upTo int64, max int) ([]byte, error) {
 // stay, of every third batch none. Control batches stay. Two segments become one.
 func compact(l *commitlog.Log, w *twin, segs []commitlog.Segment) error {
 	first, last := segs[0].Base, segs[len(segs)-1].Next
-	var kept, after [][]byte
+	var kept [][]byte
+	after := [][]byte{} // not nil, even if nothing is left
 	for i, raw := range w.batches {
 		h := header(raw)
 		if h.BaseOffset >= first && h.Next() <= last && !h.Control() {
