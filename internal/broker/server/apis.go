@@ -16,11 +16,12 @@ import (
 type api struct {
 	min, max int16
 	handle   func(*Server, context.Context, *request) (answer, error)
+	layouts  []func() *layout // by version
 }
 
 // allAPIs lists what this broker speaks.
 func allAPIs() map[int16]api {
-	return map[int16]api{
+	all := map[int16]api{
 		0:  {min: 3, max: 13, handle: produce},
 		1:  {min: 4, max: 18, handle: fetchRecords},
 		2:  {min: 1, max: 10, handle: plain(listOffsets)},
@@ -71,6 +72,11 @@ func allAPIs() map[int16]api {
 		74: {min: 0, max: 1, handle: plain(listConfigResources)},
 		75: {min: 0, max: 0, handle: plain(describeTopicPartitions)},
 	}
+	for key, a := range all {
+		a.learnLayouts(key)
+		all[key] = a
+	}
+	return all
 }
 
 // plain makes a handler of a function that has its response when it returns.
@@ -78,10 +84,17 @@ func plain(f func(*Server, context.Context, *request) kmsg.Response) func(*Serve
 	return func(s *Server, ctx context.Context, r *request) (answer, error) { return now(f(s, ctx, r)), nil }
 }
 
-// handle works on one request. A mistake of ours that panics ends the connection, not the process: one request must not
-// take everybody else's broker away.
-func (s *Server) handle(ctx context.Context, r *request) (a answer, err error) {
+// work decodes a request and handles it. A mistake of ours that panics ends the connection, not the process: one request
+// must not take everybody else's broker away.
+func (s *Server) work(ctx context.Context, r *request, body []byte) (a answer, err error) {
 	defer s.survive(r, &err)
+	if err := r.decode(body); err != nil {
+		return nil, err
+	}
+	return s.handle(ctx, r)
+}
+
+func (s *Server) handle(ctx context.Context, r *request) (a answer, err error) {
 	api := s.apis[r.key]
 	if err := r.conn.session.Admit(r.key, time.Now()); err != nil {
 		return nil, err

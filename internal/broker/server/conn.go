@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync/atomic"
@@ -18,8 +19,18 @@ import (
 // maxPipelined is how many requests of one connection may wait for their answers; the next is read when one is sent.
 const maxPipelined = 64
 
-// idleAfter closes a connection that asks nothing for so long, as Kafka's connections.max.idle.ms does.
-const idleAfter = 10 * time.Minute
+// How long a client may take. A connection that asks nothing is closed by the setting connections.max.idle.ms; these
+// bound what it has begun, since it holds memory that others wait for.
+const (
+	loginWithin = 30 * time.Second // each step of the login
+	frameWithin = 30 * time.Second // to send a frame or take an answer, and longer for a large one:
+	slowest     = 128 << 10        // bytes per second
+)
+
+// within is how long a transfer of so many bytes may take.
+func within(bytes int) time.Duration {
+	return frameWithin + time.Duration(bytes)*time.Second/slowest
+}
 
 // An answer completes a request: it waits for what the request needs (the disk, new records, other members) and returns
 // the response, or nil when the client wants none. It is called once, in the order of the requests of a connection.
@@ -37,6 +48,8 @@ type conn struct {
 	session session              // who asks; touched by the reader only
 	over    atomic.Pointer[debt] // the quota that this connection is over
 	pending chan pending
+	reading deadline // of the reader
+	writing deadline // of the writer
 }
 
 // pending is a request that was handled and is not answered yet.
@@ -89,7 +102,7 @@ func (c *conn) read(ctx context.Context) error {
 		if err := c.rest(ctx); err != nil {
 			return err
 		}
-		if err := c.nc.SetReadDeadline(time.Now().Add(idleAfter)); err != nil {
+		if err := c.reading.extend(c.patience(), c.nc.SetReadDeadline); err != nil {
 			return err
 		}
 		if err := c.next(ctx, in); err != nil {
@@ -98,16 +111,64 @@ func (c *conn) read(ctx context.Context) error {
 	}
 }
 
+// A deadline is one of the two of a connection. To set it costs about as much as to handle a small request, so one that is
+// nearly right stays.
+type deadline struct{ at time.Time }
+
+func (d *deadline) extend(by time.Duration, set func(time.Time) error) error {
+	at := time.Now().Add(by)
+	if late := at.Sub(d.at); late >= 0 && late < by/16 {
+		return nil
+	}
+	d.at = at
+	return set(at)
+}
+
+// patience is how long the next request may be in coming.
+func (c *conn) patience() time.Duration {
+	idle := c.s.settings.broker().ConnectionIdleMax
+	if c.stranger() {
+		return min(idle, loginWithin)
+	}
+	return idle
+}
+
+// stranger says that the client has yet to log in.
+func (c *conn) stranger() bool { return c.session.Admit(int16(kmsg.Metadata), time.Now()) != nil }
+
 // next reads one frame and handles it.
 func (c *conn) next(ctx context.Context, in *bufio.Reader) error {
 	if c.session.Raw() {
 		return c.token(ctx, in)
 	}
-	frame, err := readFrame(in, c.frameLimit)
-	if err != nil {
-		return err
+	held := 0
+	frame, err := readFrame(in, func(key int16, size int) error {
+		err := c.expect(ctx, key, size, &held)
+		if err != nil || size <= in.Buffered() {
+			return err
+		}
+		return c.reading.extend(within(size), c.nc.SetReadDeadline)
+	})
+	if err == nil {
+		return c.accept(ctx, frame, held)
 	}
-	return c.accept(ctx, frame)
+	c.s.budget.give(held)
+	return err
+}
+
+// expect decides whether a frame is read, when it is known what it claims to be. What a large one needs is taken from the
+// budget before it is read, since a claim alone costs the client nothing.
+func (c *conn) expect(ctx context.Context, key int16, size int, held *int) error {
+	if limit := c.frameLimit(key); size > limit {
+		return fmt.Errorf("%w: a frame of %d bytes, %s may have %d", errFrame, size, kmsg.NameForKey(key), limit)
+	}
+	if size > maxFirstFrame {
+		if err := c.s.budget.take(ctx, size); err != nil {
+			return err
+		}
+		*held = size
+	}
+	return nil
 }
 
 // token handles a login of the old kind, whose frames are bare tokens.
@@ -135,26 +196,28 @@ func (c *conn) frameLimit(key int16) int {
 }
 
 // accept decodes and handles one frame. A request that nobody knows ends the connection, as Kafka does, except that
-// ApiVersions in an unknown version is told what there is.
-func (c *conn) accept(ctx context.Context, frame []byte) error {
-	r, err := decode(frame, c.s.apis)
+// ApiVersions in an unknown version is told what there is. held is what the frame has of the budget already.
+func (c *conn) accept(ctx context.Context, frame []byte, held int) error {
+	r, body, err := c.s.open(frame)
 	if errors.Is(err, errVersion) && r.key == int16(kmsg.ApiVersions) {
+		c.s.budget.give(held)
 		r.conn = c
 		return c.queue(ctx, pending{r: r, answer: now(c.s.unsupportedApiVersions())})
 	}
+	if err == nil {
+		held, err = c.s.budget.raise(ctx, held, max(r.bytes, r.memory))
+	}
 	if err != nil {
+		c.s.budget.give(held)
 		return err
 	}
 	r.conn, r.principal = c, c.session.Principal()
-	if err := c.s.budget.take(ctx, r.bytes); err != nil {
-		return err
-	}
-	a, err := c.s.handle(ctx, r)
+	a, err := c.s.work(ctx, r, body)
 	if err != nil {
-		c.s.budget.give(r.bytes)
+		c.s.budget.give(held)
 		return err
 	}
-	return c.queue(ctx, pending{r: r, answer: a, held: r.bytes})
+	return c.queue(ctx, pending{r: r, answer: a, held: held})
 }
 
 func (c *conn) queue(ctx context.Context, p pending) error {
@@ -187,7 +250,7 @@ func (c *conn) write(ctx context.Context) {
 		}
 		out = appendAnswer(out[:0], p.r, response)
 		c.s.release(response)
-		if _, broken = c.nc.Write(out); broken != nil || p.r.last {
+		if broken = c.send(out); broken != nil || p.r.last {
 			c.nc.Close()
 		}
 		if cap(out) > 4<<20 {
@@ -202,9 +265,17 @@ func (c *conn) complete(ctx context.Context, p pending) (response kmsg.Response,
 	return p.answer(ctx), nil
 }
 
-func (c *conn) sendToken(token []byte) error {
-	_, err := c.nc.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...))
+// send writes an answer. A client that does not take it holds others up, so it loses its connection.
+func (c *conn) send(out []byte) error {
+	if err := c.writing.extend(within(len(out)), c.nc.SetWriteDeadline); err != nil {
+		return err
+	}
+	_, err := c.nc.Write(out)
 	return err
+}
+
+func (c *conn) sendToken(token []byte) error {
+	return c.send(append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...))
 }
 
 // A debt is what a client owes a quota.

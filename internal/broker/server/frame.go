@@ -29,6 +29,7 @@ type request struct {
 	client      string // client id; empty if it has none
 	body        kmsg.Request
 	bytes       int // size of its frame
+	memory      int // that its lists take
 	principal   acl.Principal
 	last        bool // the connection is closed after the answer
 }
@@ -39,8 +40,8 @@ var errFrame = errors.New("not a Kafka request")
 // errVersion is a request that this broker does not know, or not in that version.
 var errVersion = errors.New("unsupported request")
 
-// readFrame reads one frame into memory of the given function. Its bound depends on what kind of request it is.
-func readFrame(r io.Reader, limit func(key int16) int) ([]byte, error) {
+// readFrame reads one frame, unless expect refuses it when its beginning tells what it is.
+func readFrame(r io.Reader, expect func(key int16, size int) error) ([]byte, error) {
 	var head [4 + headerPeek]byte
 	if _, err := io.ReadFull(r, head[:4]); err != nil {
 		return nil, err
@@ -52,8 +53,8 @@ func readFrame(r io.Reader, limit func(key int16) int) ([]byte, error) {
 	if _, err := io.ReadFull(r, head[4:]); err != nil {
 		return nil, err
 	}
-	if key := int16(binary.BigEndian.Uint16(head[4:])); size > limit(key) {
-		return nil, fmt.Errorf("%w: a frame of %d bytes", errFrame, size)
+	if err := expect(int16(binary.BigEndian.Uint16(head[4:])), size); err != nil {
+		return nil, err
 	}
 	frame := make([]byte, size)
 	copy(frame, head[4:])
@@ -76,59 +77,45 @@ func readToken(r io.Reader) ([]byte, error) {
 	return token, err
 }
 
-// decode reads header and body of a frame. For an unknown version the request comes back without body, with errVersion.
-func decode(frame []byte, apis map[int16]api) (*request, error) {
+// open reads the header of a frame and looks over its body. For an unknown version it comes back with errVersion.
+func (s *Server) open(frame []byte) (r *request, body []byte, err error) {
 	b := kbin.Reader{Src: frame}
-	r := &request{key: b.Int16(), version: b.Int16(), correlation: b.Int32(), bytes: len(frame)}
+	r = &request{key: b.Int16(), version: b.Int16(), correlation: b.Int32(), bytes: len(frame)}
 	if id := b.NullableString(); id != nil {
 		r.client = *id
 	}
 	if !b.Ok() {
-		return nil, fmt.Errorf("%w: a torn header", errFrame)
+		return nil, nil, fmt.Errorf("%w: a torn header", errFrame)
 	}
-	api, known := apis[r.key]
+	api, known := s.apis[r.key]
 	if !known {
-		return r, errVersion
+		return r, nil, errVersion
 	}
 	if r.version < api.min || r.version > api.max {
-		return r, errVersion
+		return r, nil, errVersion
 	}
 	r.body = kmsg.RequestForKey(r.key)
 	r.body.SetVersion(r.version)
 	if r.body.IsFlexible() && !skipTags(&b) {
-		return nil, fmt.Errorf("%w: a torn header", errFrame)
+		return nil, nil, fmt.Errorf("%w: a torn header", errFrame)
 	}
-	if err := readBody(r.body, b.Src); err != nil {
-		return nil, fmt.Errorf("%w: %s version %d: %w", errFrame, kmsg.NameForKey(r.key), r.version, err)
+	memory, ok := api.layouts[r.version]().walk(b.Src)
+	if !ok {
+		return nil, nil, fmt.Errorf("%w: %s version %d: %w", errFrame, kmsg.NameForKey(r.key), r.version, errTorn)
 	}
-	return r, nil
+	r.memory = memory
+	return r, b.Src, nil
 }
 
-// readBody decodes a body. What a client may send before it has logged in is read by hand: kmsg believes the number of
-// tags that a body claims, so ten bytes from a stranger could keep a core busy for a minute.
-func readBody(body kmsg.Request, src []byte) error {
-	b := kbin.Reader{Src: src}
-	switch r := body.(type) {
-	case *kmsg.ApiVersionsRequest:
-		if !r.IsFlexible() {
-			return nil
-		}
-		r.ClientSoftwareName, r.ClientSoftwareVersion = b.CompactString(), b.CompactString()
-	case *kmsg.SASLAuthenticateRequest:
-		if !r.IsFlexible() {
-			return body.ReadFrom(src)
-		}
-		r.SASLAuthBytes = b.CompactBytes()
-	default:
-		return body.ReadFrom(src)
-	}
-	if !b.Ok() || !skipTags(&b) {
-		return errTorn
+// decode reads the body of a request that was looked over.
+func (r *request) decode(body []byte) error {
+	if err := r.body.ReadFrom(body); err != nil {
+		return fmt.Errorf("%w: %s version %d: %w", errFrame, kmsg.NameForKey(r.key), r.version, err)
 	}
 	return nil
 }
 
-var errTorn = errors.New("cut off")
+var errTorn = errors.New("cut off, or it claims more than it has")
 
 // skipTags passes over tags that nobody here knows. Each takes two bytes at least.
 func skipTags(b *kbin.Reader) bool {
