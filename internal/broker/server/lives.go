@@ -142,6 +142,7 @@ func (t *topic) openPartition(index int32) (*partition, error) {
 	rules := t.effective.Load()
 	log, recovery, err := commitlog.Open(t.s.fs, t.dir(index), commitlog.Options{
 		SegmentBytes: rules.SegmentBytes, IndexBytes: rules.IndexBytes, Tracker: p.producers, NoSync: t.s.o.NoSync,
+		NewTracker: func() commitlog.Tracker { return txn.NewProducers() },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", p, err)
