@@ -34,6 +34,7 @@ Numbers are worth something on a machine that does nothing else meanwhile; the s
 	for _, b := range bench.All() {
 		cmd.AddCommand(a.benchmarkCommand(b))
 	}
+	cmd.AddCommand(a.benchLogCommand(), a.benchBrokerCommand())
 	return cmd
 }
 
