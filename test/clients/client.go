@@ -39,6 +39,7 @@ func clients() []client {
 		{name: "kafka-tools", tools: []tool{toolJava, toolMaven}, bring: fetchJava(), run: runTools},
 		{name: "sarama", bring: fetchGo(), run: runGo("sarama")},
 		{name: "kafka-go", bring: fetchGo(), run: runGo("kafka-go")},
+		{name: "franz-go", run: runFranz},
 	}
 }
 
