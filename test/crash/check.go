@@ -17,6 +17,7 @@ import (
 type history struct {
 	name       string
 	seen       []uint8 // how often each id is there
+	acked      []bool  // by id: whether it must be there; nil is all
 	last       map[string]int64
 	rows       int64
 	duplicated int64
@@ -59,7 +60,7 @@ func (h *history) note(format string, args ...any) {
 
 func (h *history) lost() (n int64) {
 	for id, times := range h.seen {
-		if times == 0 {
+		if times == 0 && (h.acked == nil || h.acked[id]) {
 			n++
 			h.note("misses id %d", id)
 		}
@@ -70,39 +71,44 @@ func (h *history) lost() (n int64) {
 // readTopic reads the output topic as any committed reader sees it.
 func readTopic(ctx context.Context, cfg kafka.Config, sent int64) (*history, error) {
 	h := newHistory("topic", sent)
-	err := kafka.ReadToEnd(ctx, cfg, topicOut, nil, func(r *kgo.Record) error {
-		var e event
-		if err := json.Unmarshal(r.Value, &e); err != nil {
-			return fmt.Errorf("read output %s/%d: %w", r.Topic, r.Offset, err)
-		}
-		h.add(e, fmt.Sprintf("partition %d offset %d", r.Partition, r.Offset))
-		return nil
-	})
-	return h, err
+	return h, kafka.ReadToEnd(ctx, cfg, topicOut, nil, h.visit)
+}
+
+// visit takes the next record of a topic.
+func (h *history) visit(r *kgo.Record) error {
+	var e event
+	if err := json.Unmarshal(r.Value, &e); err != nil {
+		return fmt.Errorf("read output %s/%d: %w", r.Topic, r.Offset, err)
+	}
+	h.add(e, fmt.Sprintf("partition %d offset %d", r.Partition, r.Offset))
+	return nil
 }
 
 // readDatabase reads the table in the order in which rows were written.
-func readDatabase(ctx context.Context, path string, sent int64) (h *history, err error) {
-	h = newHistory("sqlite", sent)
+func readDatabase(ctx context.Context, path string, sent int64) (*history, error) {
+	h := newHistory("sqlite", sent)
+	return h, h.visitRows(ctx, path)
+}
+
+func (h *history) visitRows(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro&_pragma=busy_timeout(10000)")
 	if err != nil {
-		return nil, fmt.Errorf("read database: %w", err)
+		return fmt.Errorf("read database: %w", err)
 	}
 	defer db.Close()
 	rows, err := db.QueryContext(ctx, `SELECT rowid, id, key, n FROM `+tableName+` ORDER BY rowid`)
 	if err != nil {
-		return nil, fmt.Errorf("read database: %w", err)
+		return fmt.Errorf("read database: %w", err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var e event
 		var row int64
 		if err := rows.Scan(&row, &e.ID, &e.Key, &e.N); err != nil {
-			return nil, fmt.Errorf("read database: %w", err)
+			return errors.Join(fmt.Errorf("read database: %w", err), rows.Close())
 		}
 		h.add(e, fmt.Sprintf("row %d", row))
 	}
-	return h, rows.Err()
+	return errors.Join(rows.Err(), rows.Close())
 }
 
 // countEvents says how many different events there are so far; none before the table is made.

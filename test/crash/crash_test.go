@@ -191,7 +191,7 @@ func TestKillAtReadsItsSwitch(t *testing.T) {
 func TestEventsOfAKeyAreNumbered(t *testing.T) {
 	next := map[string]int64{}
 	for id := range int64(25) {
-		r := eventRecord(id, 10)
+		r := eventRecord("in", id, 10)
 		var e event
 		if err := json.Unmarshal(r.Value, &e); err != nil {
 			t.Fatal(err)

@@ -44,18 +44,30 @@ type fates struct {
 	stop []int    // at which of the ends left the worker is stopped instead of killed
 	only []string // the steps to die at
 	part int      // so many of ten die at a step
+
+	commits int           // a step is reached this often at most
+	longest time.Duration // that a random moment is after the start
 }
 
 // newFates draws from a seed. In the negative control most deaths are between the flush and the commit of the offsets,
 // where repetitions come from.
 func newFates(seed uint64, kills, pauses int, delivery string) *fates {
-	f := &fates{rand: rand.New(rand.NewPCG(seed, uint64(kills))), left: kills + pauses, only: steps, part: 5}
+	f := &fates{rand: rand.New(rand.NewPCG(seed, uint64(kills))), left: kills + pauses, only: steps, part: 5,
+		commits: 25, longest: 5 * time.Second}
 	if delivery == atLeastOnce {
 		f.only, f.part = []string{"after-flush"}, 8
 	}
 	for i := range pauses {
 		f.stop = append(f.stop, (kills+pauses)*(i+1)/(pauses+1))
 	}
+	return f
+}
+
+// newNodeFates draws the ends of the lives of the one process that is everything. They are short: it is up again in a
+// fraction of a second, and what a start finds is what is to be tried.
+func newNodeFates(seed uint64, kills int, delivery string) *fates {
+	f := newFates(seed, kills, 0, delivery)
+	f.commits, f.longest = 6, 1500*time.Millisecond
 	return f
 }
 
@@ -72,11 +84,11 @@ func (f *fates) next() (end fate, ok bool) {
 	}
 	switch dice := f.rand.IntN(10); {
 	case dice < f.part: // at a step, soon or after some commits
-		return fate{step: f.only[f.rand.IntN(len(f.only))], count: 1 + f.rand.IntN(25), after: stepPatience}, true
+		return fate{step: f.only[f.rand.IntN(len(f.only))], count: 1 + f.rand.IntN(f.commits), after: stepPatience}, true
 	case dice == f.part: // some while they start
 		return fate{after: f.between(0, 300*time.Millisecond)}, true
 	default:
-		return fate{after: f.between(200*time.Millisecond, 5*time.Second)}, true
+		return fate{after: f.between(200*time.Millisecond, f.longest)}, true
 	}
 }
 

@@ -15,11 +15,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -39,77 +41,115 @@ func main() {
 
 // options is what the command line says.
 type options struct {
-	kills    int
-	control  int
-	pauses   int
-	delivery string
-	rate     int
-	keys     int
-	slowest  time.Duration
-	seed     uint64
-	keep     bool
+	what      string
+	kills     int
+	control   int
+	pauses    int
+	delivery  string
+	broker    string
+	powerLoss bool
+	noSync    bool
+	rate      int
+	keys      int
+	slowest   time.Duration
+	seed      uint64
+	keep      bool
 }
+
+// What is killed.
+const (
+	whatAll     = "all"     // the runs below, one after the other, with their controls
+	whatNode    = "node"    // the one process that is everything
+	whatWorkers = "workers" // workers beside a broker that lives
+)
 
 func parse(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("crash", flag.ContinueOnError)
-	f.IntVar(&o.kills, "kills", 50, "how often a worker is killed")
-	f.IntVar(&o.control, "control-kills", 10, "how often a worker is killed in the negative control; 0 leaves it out")
+	f.StringVar(&o.what, "what", whatAll, "what is killed: node, workers, or all for both with and without power and with controls")
+	f.IntVar(&o.kills, "kills", 50, "how often it is killed; of all, workers a fifth of it")
+	f.IntVar(&o.control, "control-kills", -1, "how often it is killed in a negative control; 0 leaves them out; -1 is 4 to 10, by --kills")
 	f.IntVar(&o.pauses, "pauses", -1, "how often a worker is stopped for longer than its session lasts, and then goes on; -1 is once for every 25 kills")
-	f.StringVar(&o.delivery, "delivery", "", "exactly-once or at-least-once; empty does both, the second as negative control")
-	f.IntVar(&o.rate, "rate", 2000, "records a second that are sent")
+	f.StringVar(&o.delivery, "delivery", "", "exactly-once or at-least-once; empty does exactly-once, of workers both, the second as negative control")
+	f.StringVar(&o.broker, "broker", ownBroker, "of node: the broker in the process, raven or kfake")
+	f.BoolVar(&o.powerLoss, "power-loss", false, "of node: at every kill, what was not synced is cut off, damaged or undone by chance")
+	f.BoolVar(&o.noSync, "no-sync", false, "of node: the broker answers before it syncs; with --power-loss this must lose records")
+	f.IntVar(&o.rate, "rate", 2000, "records a second that are sent to the topology; others send as much beside it")
 	f.IntVar(&o.keys, "keys", 500, "number of keys")
 	f.DurationVar(&o.slowest, "slowest", 50*time.Millisecond, "longest time the service takes to answer; the shortest is 1ms")
 	f.Uint64Var(&o.seed, "seed", uint64(rand.Uint32()), "seed of the kills; the moments still depend on the machine")
-	f.BoolVar(&o.keep, "keep", false, "keep the folder with the log, the database and the workers' output")
-	err := f.Parse(args)
-	if err == nil && o.delivery != "" && o.delivery != exactlyOnce && o.delivery != atLeastOnce {
-		err = fmt.Errorf("read --delivery %q: want exactly-once or at-least-once", o.delivery)
-		fmt.Fprintln(os.Stderr, "error:", err)
+	f.BoolVar(&o.keep, "keep", false, "keep the folder with the log, the database and the output of the processes")
+	if err := f.Parse(args); err != nil {
+		return o, err
 	}
-	if o.pauses < 0 {
-		o.pauses = o.kills / killsPerPause
-	}
-	return o, err
+	return o.completed(), o.say(o.check())
 }
 
-// killsPerPause is how rare pauses are unless asked for: each takes longer than ten kills.
-const killsPerPause = 25
+func (o options) check() error {
+	return errors.Join(
+		oneOf("--what", o.what, whatAll, whatNode, whatWorkers),
+		oneOf("--delivery", o.delivery, "", exactlyOnce, atLeastOnce),
+		oneOf("--broker", o.broker, ownBroker, kfakeName),
+	)
+}
+
+func oneOf(flag, got string, allowed ...string) error {
+	if slices.Contains(allowed, got) {
+		return nil
+	}
+	return fmt.Errorf("read %s %q: want one of %q", flag, got, allowed)
+}
+
+func (o options) say(err error) error {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+	}
+	return err
+}
+
+// completed fills in what follows from the rest.
+func (o options) completed() options {
+	if o.control < 0 {
+		o.control = min(max(o.kills/5, controlLeast), controlMost)
+	}
+	return o
+}
+
+const (
+	controlLeast = 4
+	controlMost  = 10
+	workersShare = 5 // of all kills, one in so many is of a worker
+
+	// killsPerPause is how rare pauses are unless asked for: each takes longer than ten kills.
+	killsPerPause = 25
+)
 
 const (
 	exactlyOnce = "exactly-once"
 	atLeastOnce = "at-least-once"
 )
 
-// summary is the last line: the run that proves, and with it the control.
+// summary is the last line: all runs in their order.
 type summary struct {
-	*result
-	Control *result `json:"negative_control_run,omitempty"`
-	Seed    uint64  `json:"seed"`
-	OK      bool    `json:"ok"`
+	Runs []any  `json:"runs"`
+	Seed uint64 `json:"seed"`
+	OK   bool   `json:"ok"`
 }
 
-// prove does the runs and returns the exit code.
+// prove does the runs and returns the exit code. One that breaks does not keep the others from being done.
 func prove(ctx context.Context, o options) int {
-	fmt.Fprintf(os.Stderr, "seed %d\n", o.seed)
+	say("seed %d", o.seed)
 	sum := summary{Seed: o.seed, OK: true}
-	var err error
-	if o.delivery != atLeastOnce {
-		sum.result, err = run(ctx, o, exactlyOnce, o.kills)
-		sum.OK = err == nil && sum.keptExactlyOnce()
-	}
-	switch {
-	case err != nil:
-	case o.delivery == atLeastOnce:
-		sum.result, err = run(ctx, o, atLeastOnce, o.kills)
-		sum.OK = err == nil && sum.repeatedOnly()
-	case o.delivery == "" && o.control > 0:
-		sum.Control, err = run(ctx, o, atLeastOnce, o.control)
-		sum.OK = sum.OK && err == nil && sum.Control.repeatedOnly()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		sum.OK = false
+	for _, one := range o.runs() {
+		shown, ok, err := one(ctx)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+		}
+		sum.Runs = append(sum.Runs, shown)
+		sum.OK = sum.OK && ok && err == nil
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	line, _ := json.Marshal(sum) // plain numbers and text
 	fmt.Println(string(line))
@@ -117,4 +157,8 @@ func prove(ctx context.Context, o options) int {
 		return 1
 	}
 	return 0
+}
+
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }

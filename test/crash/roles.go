@@ -16,11 +16,14 @@ import (
 
 // The environment of a child process.
 const (
-	envRole    = "RAVEN_CRASH_ROLE"    // broker or worker
-	envDir     = "RAVEN_CRASH_DIR"     // broker: folder of the log; worker: folder of the resource files
-	envData    = "RAVEN_CRASH_DATA"    // worker: its data folder
-	envBrokers = "RAVEN_CRASH_BROKERS" // worker: address of the broker
-	envID      = "RAVEN_CRASH_ID"      // worker: its id, the same in all its lives
+	envRole    = "RAVEN_CRASH_ROLE"    // broker, worker or node
+	envDir     = "RAVEN_CRASH_DIR"     // broker: folder of the log; worker, node: folder of the resource files
+	envData    = "RAVEN_CRASH_DATA"    // worker, node: its data folder
+	envBrokers = "RAVEN_CRASH_BROKERS" // worker: address of the broker; node: where its own is to listen
+	envID      = "RAVEN_CRASH_ID"      // worker, node: its id, the same in all its lives
+	envKind    = "RAVEN_CRASH_BROKER"  // node: which broker it embeds
+	envAccount = "RAVEN_CRASH_ACCOUNT" // node: the account of what is synced, as JSON; empty keeps none
+	envNoSync  = "RAVEN_CRASH_NOSYNC"  // node: not empty answers before the sync
 
 	// envKillAt is STEP:COUNT: the worker kills itself when it gets to that step of a commit for the COUNTth time. It is
 	// a switch for this harness alone.
@@ -42,6 +45,8 @@ func play(ctx context.Context, role string) int {
 		err = playBroker(ctx, log)
 	case "worker":
 		err = playWorker(ctx, log)
+	case "node":
+		err = playNode(ctx, log)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "play %s: %v\n", role, err)
@@ -63,15 +68,25 @@ func playBroker(ctx context.Context, log *slog.Logger) error {
 
 // playWorker is `raven worker`, with a hand on the steps of its commits. It prints a line when it is up.
 func playWorker(ctx context.Context, log *slog.Logger) error {
-	at, err := killAt(os.Getenv(envKillAt))
+	o, err := workerOptions(log)
 	if err != nil {
 		return err
 	}
-	n, err := node.Up(ctx, node.Options{
-		Dir: os.Getenv(envDir), Registry: all.Components(), Data: os.Getenv(envData),
-		Brokers: []string{os.Getenv(envBrokers)}, ID: os.Getenv(envID), Admin: "127.0.0.1:0",
-		Topologies: true, Output: os.Stderr, Log: log, At: at,
-	})
+	o.Brokers = []string{os.Getenv(envBrokers)}
+	return playUp(ctx, o)
+}
+
+func workerOptions(log *slog.Logger) (node.Options, error) {
+	at, err := killAt(os.Getenv(envKillAt))
+	return node.Options{
+		Dir: os.Getenv(envDir), Registry: all.Components(), Data: os.Getenv(envData), ID: os.Getenv(envID),
+		Admin: "127.0.0.1:0", Topologies: true, Output: os.Stderr, Log: log, At: at,
+	}, err
+}
+
+// playUp runs a node until ctx is done or a part of it ends.
+func playUp(ctx context.Context, o node.Options) error {
+	n, err := node.Up(ctx, o)
 	if err != nil {
 		return err
 	}

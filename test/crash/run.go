@@ -15,6 +15,7 @@ import (
 
 // result is what one run has shown.
 type result struct {
+	Run        string         `json:"run"`
 	Delivery   string         `json:"delivery"`
 	Kills      int            `json:"kills"`
 	KillsAt    map[string]int `json:"kills_at"` // by the way they came
@@ -31,6 +32,8 @@ type result struct {
 	Seconds    float64        `json:"seconds"`
 	Negative   bool           `json:"negative_control"`
 	Findings   []string       `json:"findings,omitempty"`
+	Seed       uint64         `json:"seed"`
+	OK         bool           `json:"ok"`
 }
 
 // keptExactlyOnce says whether the guarantee held.
@@ -71,19 +74,15 @@ func run(ctx context.Context, o options, delivery string, kills int) (*result, e
 		o: o, delivery: delivery, dir: dir, database: filepath.Join(dir, "results.db"),
 		fates: newFates(o.seed, kills, pauses, delivery),
 	}
-	h.result = result{Delivery: delivery, KillsAt: map[string]int{}, Negative: delivery == atLeastOnce}
-	h.say("%s, %d kills, in %s", delivery, kills, dir)
+	h.result = result{Run: whatWorkers, Seed: o.seed, Delivery: delivery, KillsAt: map[string]int{}, Negative: delivery == atLeastOnce}
+	say("%s, %d kills, in %s", delivery, kills, dir)
 	err = h.play(ctx)
 	h.result.Seconds = time.Since(began).Round(100 * time.Millisecond).Seconds()
 	if err != nil || o.keep || len(h.result.Findings) > 0 && !h.result.Negative {
-		h.say("kept %s: logs, database, output of every process", dir)
+		say("kept %s: logs, database, output of every process", dir)
 		return &h.result, err
 	}
 	return &h.result, os.RemoveAll(dir)
-}
-
-func (h *harness) say(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
 // play is the course of a run.
@@ -112,7 +111,7 @@ func (h *harness) play(ctx context.Context) error {
 	}
 	h.result.CallsAgain = svc.again.Load()
 	if err := h.awaitEnd(ctx); err != nil {
-		h.say("%v; counting all the same", err)
+		say("%v; counting all the same", err)
 	}
 	for _, w := range workers {
 		if err := w.stop(30 * time.Second); err != nil {
@@ -165,6 +164,16 @@ func (h *harness) killWorkers(ctx context.Context) (left []*process, err error) 
 	stopLoad()
 	group.Wait()
 	return compact(left), errors.Join(errors.Join(errs...), loadErr)
+}
+
+// load sends the input; with an error of a single record the run is void.
+func load(ctx context.Context, cfg kafka.Config, o options) (sent int64, err error) {
+	f := &feed{cfg: cfg, topic: topicIn, rate: o.rate, keys: o.keys}
+	if err := f.run(ctx); err != nil {
+		return 0, err
+	}
+	sent, _, _, err = f.counts()
+	return sent, err
 }
 
 func compact(list []*process) (some []*process) {
@@ -238,7 +247,7 @@ func (h *harness) stopAWhile(ctx context.Context, p *process, end fate) error {
 		}
 	}
 	wait(end.after)
-	h.say("a worker sleeps for %s", zombieSleep)
+	say("a worker sleeps for %s", zombieSleep)
 	p.pause(ctx, zombieSleep)
 	wait(5 * time.Second)
 	h.mu.Lock()
@@ -252,5 +261,5 @@ func (h *harness) count(how string) {
 	defer h.mu.Unlock()
 	h.result.Kills++
 	h.result.KillsAt[how]++
-	h.say("kill %d: %s", h.result.Kills, how)
+	say("kill %d: %s", h.result.Kills, how)
 }
