@@ -19,6 +19,7 @@ type upOptions struct {
 	done   bool
 	id     string
 	listen string
+	fsync  string
 	proxy  string
 }
 
@@ -54,6 +55,7 @@ Exit code 1 if an event was lost or duplicated, or a topology failed.`,
 	cmd.Flags().BoolVar(&o.done, "until-done", false, "stop by itself when every outside spout has ended and everything has come out")
 	cmd.Flags().StringVar(&o.id, "id", "up", "name of this process among those that run the same topologies on one cluster")
 	cmd.Flags().StringVar(&o.listen, "listen", node.DefaultBroker, "address of the embedded broker; port 0 takes a free one")
+	bindFsync(cmd.Flags(), &o.fsync)
 	cmd.Flags().StringVar(&o.proxy, "proxy", "", "also serve the routes as an HTTP proxy on this address")
 	return cmd
 }
@@ -69,12 +71,14 @@ func (a *app) nodeOptions(dir, id string) node.Options {
 func (a *app) up(ctx context.Context, dir string, o upOptions) error {
 	options := a.nodeOptions(dir, o.id)
 	options.Listen, options.Proxy = o.listen, o.proxy
+	options.Broker.Fsync = o.fsync
 	options.Topologies, options.Supervise, options.Whereabout = true, true, true
 	n, err := a.start(ctx, options)
 	if err != nil {
 		return err
 	}
 	a.sayUp(n, o.proxy)
+	a.sayFsync(o.fsync)
 	ended := a.wait(ctx, n, o)
 	var sum *summary
 	if (o.span > 0 || o.done) && ended == nil {
@@ -94,6 +98,9 @@ func (a *app) start(ctx context.Context, o node.Options) (*node.Node, error) {
 	n, err := node.Up(ctx, o)
 	if wrong, ok := errors.AsType[*node.ProblemsError](err); ok {
 		return nil, a.refuse(wrong.Problems)
+	}
+	if wrong, ok := errors.AsType[*node.OptionsError](err); ok {
+		return nil, a.refuseOptions(wrong)
 	}
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("start %q: interrupted before it was up", o.Dir)

@@ -17,13 +17,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ravenswood.dev/api"
-	"ravenswood.dev/internal/broker"
 	"ravenswood.dev/internal/engine"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/lifecycle"
@@ -110,19 +108,6 @@ func (n *Node) startCluster(ctx context.Context) error {
 		<-ctx.Done()
 		return b.Close()
 	}})
-}
-
-// StartBroker starts the embedded broker alone, in its folder below the data folder.
-func StartBroker(ctx context.Context, o Options) (*broker.Broker, error) {
-	if err := checkDataFolder(o.Data); err != nil {
-		return nil, advised(err)
-	}
-	embedded := broker.Options{Dir: filepath.Join(o.Data, "log"), Listener: broker.Listener{Addr: o.Listen}, Log: o.Log}
-	if o.Embedded != nil {
-		o.Embedded(&embedded)
-	}
-	b, err := broker.Start(ctx, embedded)
-	return b, advised(err)
 }
 
 // prepare makes sure that cluster and topics are as the plans need them, and the router is ready to be told.

@@ -13,10 +13,12 @@ import (
 	"ravenswood.dev/internal/manifest"
 )
 
-// Where things are unless told otherwise.
+// What holds unless told otherwise.
 const (
 	DefaultAdmin  = "127.0.0.1:19090"
 	DefaultBroker = broker.DefaultAddr
+
+	DefaultPartitions = broker.DefaultPartitions
 )
 
 // Options says what this process is to run.
@@ -26,6 +28,7 @@ type Options struct {
 	Data       string              // folder of what the node keeps: log, state, whereabouts
 	Brokers    []string            // the cluster; empty runs the embedded broker on the data folder
 	Listen     string              // the embedded broker's address; empty takes DefaultBroker
+	Broker     BrokerOptions       // how else it serves
 	ID         string              // names this process among those running the same topologies; the same after a restart
 	Topologies bool                // run the topologies
 	Supervise  bool                // run the services' local processes
