@@ -9,6 +9,9 @@ import (
 // ActiveBase is the first offset of the active segment. It is for the writer.
 func (l *Log) ActiveBase() int64 { return l.active.contents.base }
 
+// ActiveBytes is the size of the active segment. It is for the writer.
+func (l *Log) ActiveBytes() int64 { return l.active.contents.bytes }
+
 // ActiveSince is the largest timestamp of the first batch in the active segment, Unix milliseconds; not ok when there is
 // none. It reads the file, so the writer, whom it is for, remembers it as long as ActiveBase stays the same.
 func (l *Log) ActiveSince() (millis int64, ok bool, err error) {

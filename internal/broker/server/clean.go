@@ -58,3 +58,19 @@ func (p *partition) change(f func() error) error {
 	}
 	return err
 }
+
+// forgetProducers lets go of producers that were silent for long, now and then, until ctx ends.
+func (s *Server) forgetProducers(ctx context.Context) {
+	for sleep(ctx, producerCheck) {
+		for _, p := range s.topics.partitions() {
+			if p.fenced() == nil {
+				p.mu.Lock()
+				p.producers.Expire(time.Now(), s.settings.broker().ProducerIDExpiration)
+				p.mu.Unlock()
+			}
+		}
+	}
+}
+
+// producerCheck is how often that is, as Kafka's producer.id.expiration.check.interval.ms.
+const producerCheck = 10 * time.Minute

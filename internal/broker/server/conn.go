@@ -232,7 +232,7 @@ func (c *conn) queue(ctx context.Context, p pending) error {
 
 // write sends answers in order. After an error it goes on taking answers, unsent, so that what they wait for is let go.
 func (c *conn) write(ctx context.Context) {
-	var out []byte
+	var out outgoing
 	var broken error
 	for p := range c.pending {
 		if p.r == nil {
@@ -248,13 +248,13 @@ func (c *conn) write(ctx context.Context) {
 			}
 			continue
 		}
-		out = appendAnswer(out[:0], p.r, response)
+		broken = out.send(c, p.r, response)
 		c.s.release(response)
-		if broken = c.send(out); broken != nil || p.r.last {
-			c.nc.Close()
+		if o := p.r.owed; o != nil { // the time that the client was told begins when it is told
+			c.debt(o.client, o.kind, o.wait)
 		}
-		if cap(out) > 4<<20 {
-			out = nil
+		if broken != nil || p.r.last {
+			c.nc.Close()
 		}
 	}
 }
@@ -265,29 +265,57 @@ func (c *conn) complete(ctx context.Context, p pending) (response kmsg.Response,
 	return p.answer(ctx), nil
 }
 
-// send writes an answer. A client that does not take it holds others up, so it loses its connection.
-func (c *conn) send(out []byte) error {
-	if err := c.writing.extend(within(len(out)), c.nc.SetWriteDeadline); err != nil {
+// An outgoing is memory for answers that is used again for the next one.
+type outgoing struct {
+	whole []byte
+	one   [1][]byte
+	fetch fetchFrame
+}
+
+// keptAnswer is the largest memory of an answer that is kept for the next one.
+const keptAnswer = 4 << 20
+
+func (o *outgoing) send(c *conn, r *request, response kmsg.Response) error {
+	if f, ok := plainFetch(response); ok {
+		defer o.fetch.forget()
+		return c.send(o.fetch.frame(r.correlation, f))
+	}
+	o.whole = appendAnswer(o.whole[:0], r, response)
+	o.one[0] = o.whole
+	if cap(o.whole) > keptAnswer {
+		o.whole = nil
+	}
+	return c.send(o.one[:])
+}
+
+// send writes the pieces of an answer. A client that does not take it holds others up, so it loses its connection.
+func (c *conn) send(pieces net.Buffers) error {
+	size := 0
+	for _, p := range pieces {
+		size += len(p)
+	}
+	if err := c.writing.extend(within(size), c.nc.SetWriteDeadline); err != nil {
 		return err
 	}
-	_, err := c.nc.Write(out)
+	_, err := pieces.WriteTo(c.nc)
 	return err
 }
 
 func (c *conn) sendToken(token []byte) error {
-	return c.send(append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...))
+	return c.send(net.Buffers{append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...)})
 }
 
 // A debt is what a client owes a quota.
 type debt struct {
 	client acl.Client
 	kind   acl.QuotaKind
+	wait   time.Duration
 	until  time.Time
 }
 
 // debt lets nothing be read for a while. Of two debts the longer one counts.
 func (c *conn) debt(client acl.Client, kind acl.QuotaKind, wait time.Duration) {
-	owed := &debt{client: client, kind: kind, until: time.Now().Add(wait)}
+	owed := &debt{client: client, kind: kind, wait: wait, until: time.Now().Add(wait)}
 	for {
 		was := c.over.Load()
 		if was != nil && was.until.After(owed.until) || c.over.CompareAndSwap(was, owed) {

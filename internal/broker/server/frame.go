@@ -31,7 +31,8 @@ type request struct {
 	bytes       int // size of its frame
 	memory      int // that its lists take
 	principal   acl.Principal
-	last        bool // the connection is closed after the answer
+	last        bool  // the connection is closed after the answer
+	owed        *debt // the quota that this request went over
 }
 
 // errFrame is a frame that cannot be Kafka's protocol; the connection is closed.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"sync"
@@ -190,7 +189,7 @@ func (s *Server) growTopic(ctx context.Context, t *topic, partitions int32) erro
 	case partitions > maxPartitions:
 		return &detailed{kerr.InvalidPartitions, fmt.Sprintf("%d partitions are more than %d", partitions, maxPartitions)}
 	}
-	grown := s.newTopic(t.name, t.id, nil)
+	grown := s.newTopic(t.name, t.id, *t.settings.Load())
 	if err := grown.open(before, partitions); err != nil {
 		return errors.Join(kerr.KafkaStorageError, s.createFailed(grown, err))
 	}
@@ -253,43 +252,4 @@ func (s *Server) removeDirs(name, id string) {
 	}
 	_ = s.fs.Remove(root)
 	_ = s.fs.Remove(path.Join(topicsDir, name)) // not empty while another life of the topic is there
-}
-
-// sweep removes the files of topics that do not exist: of one whose creation or removal a crash interrupted.
-func (s *Server) sweep() error {
-	names, err := s.fs.List(topicsDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("list %s: %w", topicsDir, err)
-	}
-	for _, name := range names {
-		ids, err := s.fs.List(path.Join(topicsDir, name.Name))
-		if err != nil {
-			return fmt.Errorf("list %s: %w", path.Join(topicsDir, name.Name), err)
-		}
-		for _, id := range ids {
-			var known topicID
-			if known.UnmarshalText([]byte(id.Name)) == nil && s.topics.withID(known) == nil {
-				s.sweepTopic(name.Name, id.Name)
-			}
-		}
-	}
-	return nil
-}
-
-func (s *Server) sweepTopic(name, id string) {
-	root := path.Join(topicsDir, name, id)
-	partitions, err := s.fs.List(root)
-	if err != nil {
-		return
-	}
-	for _, p := range partitions {
-		files, _ := s.fs.List(path.Join(root, p.Name))
-		for _, f := range files {
-			_ = s.fs.Remove(path.Join(root, p.Name, f.Name))
-		}
-	}
-	s.removeDirs(name, id)
 }

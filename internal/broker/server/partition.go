@@ -43,6 +43,9 @@ func (p *partition) fenced() error {
 // fail fences the partition when err says that its files cannot be trusted any more, and returns what clients are told.
 // A full disk is not such a case: nothing was written, and the next attempt may succeed.
 func (p *partition) fail(err error) error {
+	if errors.Is(err, commitlog.ErrClosed) {
+		return kerr.UnknownTopicOrPartition // deleted meanwhile, or everything is being closed
+	}
 	if _, damaged := errors.AsType[*commitlog.DamageError](err); damaged || errors.Is(err, commitlog.ErrBroken) {
 		if p.fence.CompareAndSwap(nil, &err) {
 			p.topic.s.damaged(p, err)
@@ -135,7 +138,7 @@ func (p *partition) write(raw []byte, appendTime bool, now time.Time) (appended,
 	if err != nil {
 		return appended{}, kerr.CorruptMessage
 	}
-	if err := p.rollByAge(h); err != nil {
+	if err := p.rollIfDue(h); err != nil {
 		return appended{}, p.fail(fmt.Errorf("append to %s: %w", p, err))
 	}
 	if err := p.log.Append(h, raw); err != nil {
@@ -151,10 +154,14 @@ type segmentStart struct {
 	known  bool
 }
 
-// rollByAge ends the active segment when what is to come is younger than its first batch by segment.ms or more, so that
-// old records do not share a file, and with it a fate, with new ones.
-func (p *partition) rollByAge(h batch.Header) error {
-	age := p.topic.effective.Load().SegmentAge
+// rollIfDue ends the active segment when it is full, as the topic says now, or when what is to come is younger than its
+// first batch by segment.ms or more, so that old records do not share a file, and with it a fate, with new ones.
+func (p *partition) rollIfDue(h batch.Header) error {
+	rules := p.topic.effective.Load()
+	if bytes := p.log.ActiveBytes(); bytes > 0 && bytes+int64(h.Bytes) > rules.SegmentBytes {
+		return p.log.Roll()
+	}
+	age := rules.SegmentAge
 	if base := p.log.ActiveBase(); !p.begun.known || p.begun.base != base {
 		millis, ok, err := p.log.ActiveSince()
 		if err != nil || !ok {

@@ -21,6 +21,7 @@ const journalDir = "journal"
 type replay struct {
 	s      *Server
 	topics map[topicID]topicEntry
+	gone   map[topicID]bool // topics that were deleted since the last checkpoint
 	starts map[topicID]map[int32]int64
 	txns   []func(*txn.Coordinator) error // in the order of the journal
 	groups map[string]group.Entry
@@ -35,7 +36,7 @@ type replay struct {
 //	        ─▶ checkpoint, so that this start's decisions are not made again
 func (s *Server) recover(ctx context.Context) error {
 	r := &replay{
-		s: s, topics: map[topicID]topicEntry{}, starts: map[topicID]map[int32]int64{},
+		s: s, topics: map[topicID]topicEntry{}, gone: map[topicID]bool{}, starts: map[topicID]map[int32]int64{},
 		groups: map[string]group.Entry{}, first: true,
 	}
 	if err := r.journal(); err != nil {
@@ -48,16 +49,16 @@ func (s *Server) recover(ctx context.Context) error {
 		return err
 	}
 	r.restoreGroups()
+	if err := r.sweep(); err != nil {
+		return err
+	}
 	if err := s.checkpoint(); err != nil {
 		return fmt.Errorf("checkpoint the journal: %w", err)
 	}
 	if err := s.security.begin(ctx); err != nil {
 		return err
 	}
-	if err := s.noteEpoch(false); err != nil {
-		return err
-	}
-	return s.sweep()
+	return s.noteEpoch(false)
 }
 
 // journal reads all entries.
@@ -131,6 +132,9 @@ func into[E any](payload []byte, take func(E)) error {
 }
 
 func (r *replay) topicGone(e goneEntry) {
+	name := r.topics[e.ID].Name
+	r.txns = append(r.txns, func(c *txn.Coordinator) error { c.Forget(name); return nil })
+	r.gone[e.ID] = true
 	delete(r.topics, e.ID)
 	delete(r.starts, e.ID)
 	r.s.groups.forget(&topic{id: e.ID})

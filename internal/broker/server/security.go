@@ -195,6 +195,7 @@ func (s *Server) charge(r *request, kind acl.QuotaKind, bytes int) (throttleMill
 		return 0
 	}
 	r.conn.debt(client, kind, throttle)
+	r.owed = &debt{client: client, kind: kind, wait: throttle}
 	return int32(max(throttle.Milliseconds(), 1))
 }
 

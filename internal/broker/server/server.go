@@ -126,6 +126,7 @@ func (s *Server) background() {
 	s.running.Go(func() { s.txns.run(s.ctx) })
 	s.running.Go(func() { s.groups.run(s.ctx) })
 	s.running.Go(func() { s.clean(s.ctx) })
+	s.running.Go(func() { s.forgetProducers(s.ctx) })
 	s.running.Go(func() { s.keepJournalShort(s.ctx) })
 	s.running.Go(func() { s.watchDisk(s.ctx) })
 }
