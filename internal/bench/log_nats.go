@@ -31,7 +31,7 @@ func (b *logBench) jetStream(ctx context.Context) error {
 	values := payloads(100)
 	for round := range b.o.Rounds + 1 { // the first is to warm up
 		for _, n := range []int32{partitions, 1} {
-			wrote, _, err := b.flow(ctx, oursSync, logShape{bytes: 100, partitions: n, codec: "none"}, values)
+			one, err := b.flow(ctx, oursSync, logShape{bytes: 100, partitions: n, codec: "none"}, values)
 			if err != nil {
 				return err
 			}
@@ -40,7 +40,7 @@ func (b *logBench) jetStream(ctx context.Context) error {
 				return err
 			}
 			if round > 0 {
-				our[n], theirs[n] = append(our[n], wrote), append(theirs[n], published)
+				our[n], theirs[n] = append(our[n], one.produced), append(theirs[n], published)
 			}
 		}
 	}

@@ -115,6 +115,25 @@ func (p *process) resident() (now, peak float64) {
 	return now, peak
 }
 
+// clockTick is the unit of Linux for the time that a process computes.
+const clockTick = 10 * time.Millisecond
+
+// computed is how long the process used processors so far; zero where the system does not say.
+func (p *process) computed() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // behind the name, which may hold anything
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * clockTick
+}
+
 // cluster is a client's view of the broker.
 func (p *process) cluster(o Options) (*cluster, error) {
 	cfg := kafka.Config{Brokers: []string{p.address}, ClientID: "raven-bench", Log: o.Log}

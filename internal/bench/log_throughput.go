@@ -22,6 +22,25 @@ type LogRates struct {
 	ConsumeRatio  float64            `json:"consume_ratio,omitempty"`
 	FsyncRatio    float64            `json:"produce_fsync_ratio,omitempty"` // ours with group commit to kfake without fsync
 	ProduceSpread float64            `json:"produce_spread"`                // of ours
+	ProduceCPU    map[string]float64 `json:"produce_broker_ns_per_record"`  // that the broker computed: other programs disturb it less
+	ConsumeCPU    map[string]float64 `json:"consume_broker_ns_per_record"`
+}
+
+// A flowed is one round of a broker: records a second, and nanoseconds that the broker computed for each.
+type flowed struct{ produced, consumed, produceCPU, consumeCPU float64 }
+
+// flows are the rounds of all brokers.
+type flows struct{ produced, consumed, produceCPU, consumeCPU map[string]Series }
+
+func newFlows() flows {
+	return flows{map[string]Series{}, map[string]Series{}, map[string]Series{}, map[string]Series{}}
+}
+
+func (f flows) add(name string, one flowed) {
+	f.produced[name] = append(f.produced[name], one.produced)
+	f.consumed[name] = append(f.consumed[name], one.consumed)
+	f.produceCPU[name] = append(f.produceCPU[name], one.produceCPU)
+	f.consumeCPU[name] = append(f.consumeCPU[name], one.consumeCPU)
 }
 
 // A shape is what the records of a measurement are like.
@@ -64,34 +83,36 @@ func (b *logBench) records(bytes int) int {
 
 func (b *logBench) throughput(ctx context.Context) error {
 	for _, shape := range b.shapes() {
-		produced, consumed := map[string]Series{}, map[string]Series{}
+		all := newFlows()
 		values := payloads(shape.bytes)
 		for round := range b.o.Rounds + 1 { // the first is to warm up
 			for _, name := range turn(b.compared(), round) {
-				wrote, read, err := b.flow(ctx, name, shape, values)
+				one, err := b.flow(ctx, name, shape, values)
 				if err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
 				if round > 0 {
-					produced[name], consumed[name] = append(produced[name], wrote), append(consumed[name], read)
+					all.add(name, one)
 				}
 			}
 		}
-		b.result.Throughput = append(b.result.Throughput, b.rates(shape, produced, consumed))
+		b.result.Throughput = append(b.result.Throughput, b.rates(shape, all))
 	}
 	return nil
 }
 
-func (b *logBench) rates(shape logShape, produced, consumed map[string]Series) LogRates {
+func (b *logBench) rates(shape logShape, all flows) LogRates {
 	r := LogRates{
-		Bytes: shape.bytes, Partitions: shape.partitions, Codec: shape.codec, Produce: medians(produced), Consume: medians(consumed),
-		ProduceRatio: ratio(produced[ours], produced[kfake]), ConsumeRatio: ratio(consumed[ours], consumed[kfake]),
-		FsyncRatio: ratio(produced[oursSync], produced[kfake]), ProduceSpread: round(produced[ours].Spread(), 2),
+		Bytes: shape.bytes, Partitions: shape.partitions, Codec: shape.codec, Produce: medians(all.produced), Consume: medians(all.consumed),
+		ProduceRatio: ratio(all.produced[ours], all.produced[kfake]), ConsumeRatio: ratio(all.consumed[ours], all.consumed[kfake]),
+		FsyncRatio: ratio(all.produced[oursSync], all.produced[kfake]), ProduceSpread: round(all.produced[ours].Spread(), 2),
+		ProduceCPU: medians(all.produceCPU), ConsumeCPU: medians(all.consumeCPU),
 	}
 	least(&b.result.Least.Produce, r.ProduceRatio)
 	least(&b.result.Least.Consume, r.ConsumeRatio)
 	b.o.say("  %4d B %2d partitions %-6s  produce %s ratio %.2f   consume %s ratio %.2f", r.Bytes, r.Partitions, r.Codec,
 		b.list(r.Produce), r.ProduceRatio, b.list(r.Consume), r.ConsumeRatio)
+	b.o.say("    ns computed per record      %v   %v", r.ProduceCPU, r.ConsumeCPU)
 	return r
 }
 
@@ -112,28 +133,25 @@ func medians(all map[string]Series) map[string]float64 {
 }
 
 // flow writes a topic as fast as one producer can, reads it with one consumer, and removes it.
-func (b *logBench) flow(ctx context.Context, name string, shape logShape, values [][]byte) (wrote, read float64, err error) {
-	p, err := b.broker(ctx, name)
-	if err != nil {
-		return 0, 0, err
-	}
-	c, err := p.cluster(b.o.Options)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer c.release()
-	topic := unique("flow")
-	if err := c.topicOf(ctx, topic, shape.partitions); err != nil {
-		return 0, 0, err
-	}
-	records := b.records(shape.bytes)
-	if wrote, err = produceRate(ctx, p.address, topic, shape.codec, records, values); err != nil {
-		return 0, 0, err
-	}
-	if read, err = consumeRate(ctx, p.address, topic, records); err != nil {
-		return 0, 0, err
-	}
-	return wrote, read, c.drop(ctx, topic)
+func (b *logBench) flow(ctx context.Context, name string, shape logShape, values [][]byte) (got flowed, err error) {
+	err = b.with(ctx, name, func(p *process, c *cluster) error {
+		topic, records := unique("flow"), b.records(shape.bytes)
+		if err := c.topicOf(ctx, topic, shape.partitions); err != nil {
+			return err
+		}
+		begin := p.computed()
+		if got.produced, err = produceRate(ctx, p.address, topic, shape.codec, records, values); err != nil {
+			return err
+		}
+		middle := p.computed()
+		if got.consumed, err = consumeRate(ctx, p.address, topic, records); err != nil {
+			return err
+		}
+		got.produceCPU = float64(middle-begin) / float64(records)
+		got.consumeCPU = float64(p.computed()-middle) / float64(records)
+		return c.drop(ctx, topic)
+	})
+	return got, err
 }
 
 // produceRate writes records and returns how many a second were acknowledged.
