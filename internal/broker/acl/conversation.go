@@ -118,6 +118,15 @@ func (c *Conversation) first(message string) ([]byte, error) {
 	return []byte(c.serverSaid), nil
 }
 
+// isOurNonce takes the nonce that the server sent. librdkafka before 2.6.1 puts its own part in front once more; the
+// server's is all there, so nothing is lost by taking that, too.
+func (c *Conversation) isOurNonce(nonce string) bool {
+	theirs := strings.TrimSuffix(c.fullNonce, c.nonce)
+	return same(nonce, c.fullNonce) || same(nonce, theirs+c.fullNonce)
+}
+
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
 func (c *Conversation) proof(message string) ([]byte, error) {
 	f, err := parseClientFinal(message)
 	switch {
@@ -125,7 +134,7 @@ func (c *Conversation) proof(message string) ([]byte, error) {
 		return nil, err
 	case f.gs2 != c.gs2:
 		return nil, errors.New("channel binding differs from the first message")
-	case subtle.ConstantTimeCompare([]byte(f.nonce), []byte(c.fullNonce)) != 1:
+	case !c.isOurNonce(f.nonce):
 		return nil, errors.New("nonce differs from the server's")
 	}
 	said := c.clientBare + "," + c.serverSaid + "," + f.withoutProof

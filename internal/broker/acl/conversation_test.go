@@ -301,6 +301,8 @@ func TestProofIsForThisConversationOnly(t *testing.T) {
 		{"other channel binding", "y,,", func(s string) string { return s }, false},
 		{"other nonce", "n,,", func(s string) string { return s + "x" }, false},
 		{"own nonce", "n,,", func(string) string { return "abc" }, false},
+		{"as librdkafka sends it", "n,,", func(s string) string { return "abc" + s }, true},
+		{"something else in front", "n,,", func(s string) string { return "abd" + s }, false},
 	} {
 		talk := users.Converse(ScramSHA256)
 		said, _, err := talk.Step([]byte("n,,n=alice,r=abc"))
