@@ -230,8 +230,8 @@ func (r *reading) security() server.Security {
 		s.SuperUsers = append(s.SuperUsers, acl.Principal(name))
 	}
 	switch {
-	case r.Authorize && len(r.SASL) == 0 && r.TLSClientCA == "":
-		r.problem("add --sasl with --user, or --tls-client-ca", "read --authorize: nobody is asked who they are, so nobody could be allowed more than others")
+	case r.Authorize && len(r.SASL) == 0 && r.TLSClientCA == "" && !slices.Contains(s.SuperUsers, acl.Anonymous):
+		r.problem("add --sasl with --user, or --tls-client-ca; --super-user User:ANONYMOUS lets everybody keep lists", "read --authorize: nobody is asked who they are, so nobody could be allowed more than others")
 	case r.Authorize && len(s.SuperUsers) == 0 && !r.OpenIfNone:
 		r.log.Warn("no --super-user: access control lists can be changed only by whom one of them allows it")
 	case !r.Authorize && (len(s.SuperUsers) > 0 || r.OpenIfNone):

@@ -56,7 +56,7 @@ func (b *ownBroker) start(ctx context.Context, root string) error {
 	if out, err := command(ctx, inside(root, "go", "build", "-o", program, "./cmd/raven")); err != nil {
 		return fmt.Errorf("build raven: %w: %s", err, out)
 	}
-	b.cmd = exec.Command(program, "broker", "--data", filepath.Join(b.dir, "data"), "--listen", "127.0.0.1:0", "--output", "json") //nolint:noctx // stop ends it in order
+	b.cmd = exec.Command(program, "broker", "--data", filepath.Join(b.dir, "data"), "--listen", "127.0.0.1:0", "--output", "json", "--authorize", "--super-user", "User:ANONYMOUS") //nolint:noctx // stop ends it in order
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                                                                        // Ctrl-C is for the harness, which stops it
 	b.cmd.Stderr = b.errs
 	stdout, err := b.cmd.StdoutPipe()
