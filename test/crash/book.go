@@ -207,26 +207,3 @@ func (a *audit) judge(name string, t account, there int) {
 		a.torn++
 	}
 }
-
-// findings are the first few of what is wrong, for whoever has to explain it. It is safe for concurrent use.
-type findings struct {
-	mu    sync.Mutex
-	lines []string // GUARDED_BY(mu)
-	count int64    // GUARDED_BY(mu)
-}
-
-const findingsMax = 20
-
-func (f *findings) note(format string, args ...any) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.count++; len(f.lines) < findingsMax {
-		f.lines = append(f.lines, fmt.Sprintf(format, args...))
-	}
-}
-
-func (f *findings) first() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]string(nil), f.lines...)
-}

@@ -74,9 +74,9 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.broker, "broker", ownBroker, "of node: the broker in the process, raven or kfake")
 	f.BoolVar(&o.powerLoss, "power-loss", false, "of node: at every kill, what was not synced is cut off, damaged or undone by chance")
 	f.BoolVar(&o.noSync, "no-sync", false, "of node: the broker answers before it syncs; with --power-loss this must lose records")
-	f.IntVar(&o.rate, "rate", 2000, "records a second that are sent to the topology; others send as much beside it")
+	f.IntVar(&o.rate, "rate", 0, "records a second that are sent to the topology; others send as much beside it; 0 is 500 for node and 2000 for workers")
 	f.IntVar(&o.keys, "keys", 500, "number of keys")
-	f.DurationVar(&o.slowest, "slowest", 50*time.Millisecond, "longest time the service takes to answer; the shortest is 1ms")
+	f.DurationVar(&o.slowest, "slowest", 0, "longest time the service takes to answer; the shortest is 1ms; 0 is 10ms for node and 50ms for workers")
 	f.Uint64Var(&o.seed, "seed", uint64(rand.Uint32()), "seed of the kills; the moments still depend on the machine")
 	f.BoolVar(&o.keep, "keep", false, "keep the folder with the log, the database and the output of the processes")
 	if err := f.Parse(args); err != nil {
@@ -111,6 +111,17 @@ func (o options) say(err error) error {
 func (o options) completed() options {
 	if o.control < 0 {
 		o.control = min(max(o.kills/5, controlLeast), controlMost)
+	}
+	return o
+}
+
+// paced fills in what a run needs that the command line left open.
+func (o options) paced(rate int, slowest time.Duration) options {
+	if o.rate == 0 {
+		o.rate = rate
+	}
+	if o.slowest == 0 {
+		o.slowest = slowest
 	}
 	return o
 }

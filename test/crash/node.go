@@ -47,7 +47,7 @@ type nodeHarness struct {
 
 const (
 	nodePatience = 20 * time.Second // for a start: whoever takes longer does not come up
-	endQuick     = 15 * time.Second // for the end of a run that is to break
+	endQuick     = 8 * time.Second  // for the end of a run that is to break
 	nodeID       = "node"
 )
 
@@ -73,8 +73,10 @@ func runNode(ctx context.Context, o options, t trial) (*nodeResult, error) {
 	}
 	say("%s, %d kills, seed %d, in %s", t.name, t.kills, t.seed, dir)
 	err = h.play(ctx)
+	h.count()
 	h.result.conclude(time.Since(began), h.findings, err)
 	if o.keep || !h.result.OK {
+		h.result.Again = t.command()
 		say("kept %s: logs, database, the broker's data; again: %s", dir, t.command())
 		return &h.result, err
 	}
@@ -279,10 +281,7 @@ func (h *nodeHarness) afterlife(ctx context.Context) error {
 
 // awaitEnd waits until every group has worked off what it reads, and the database has every event.
 func (h *nodeHarness) awaitEnd(ctx context.Context) error {
-	patience := endPatience
-	if h.trial.breaks || h.trial.broker != ownBroker {
-		patience = endQuick
-	}
+	patience := h.patience(endPatience)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	admin, err := kafka.NewAdmin(h.cfg)
@@ -306,6 +305,14 @@ func (h *nodeHarness) awaitEnd(ctx context.Context) error {
 				patience, in, stored, copied, events, acked, errors.Join(err, ctx.Err()))
 		}
 	}
+}
+
+// patience is how long something is waited for. What is to break may not come.
+func (h *nodeHarness) patience(long time.Duration) time.Duration {
+	if h.trial.breaks {
+		return endQuick
+	}
+	return long
 }
 
 func (t trial) command() string {

@@ -22,7 +22,7 @@ const (
 	groupKept   = "outside.kept"
 
 	partitionsOutside = 4
-	transactors       = 3
+	transactors       = 6
 )
 
 var topicsTxn = []string{"txn-a", "txn-b"}

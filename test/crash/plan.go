@@ -1,6 +1,9 @@
 package main
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // oneRun does a run; it returns what to show, and whether it went as it must.
 type oneRun func(context.Context) (shown any, ok bool, err error)
@@ -43,13 +46,13 @@ func (o options) asked() trial {
 	if o.delivery != "" {
 		t.delivery = o.delivery
 	}
-	t.breaks = t.power && t.noSync || t.delivery == atLeastOnce
+	t.breaks = t.power && t.noSync || t.delivery == atLeastOnce || t.broker != ownBroker
 	return t
 }
 
 func (o options) node(t trial) oneRun {
 	return func(ctx context.Context) (any, bool, error) {
-		r, err := runNode(ctx, o, t)
+		r, err := runNode(ctx, o.paced(500, 10*time.Millisecond), t)
 		if r == nil {
 			return nil, false, err
 		}
@@ -80,7 +83,7 @@ func (o options) workers(kills int) []oneRun {
 
 func (o options) worker(delivery string, kills int, good func(*result) bool) oneRun {
 	return func(ctx context.Context) (any, bool, error) {
-		r, err := run(ctx, o, delivery, kills)
+		r, err := run(ctx, o.paced(2000, 50*time.Millisecond), delivery, kills)
 		if r == nil {
 			return nil, false, err
 		}

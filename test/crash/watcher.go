@@ -114,12 +114,17 @@ func (w *watcher) miss(at kafka.TopicPartition, before int64) {
 	}
 }
 
-// close takes what was seen behind the end, and returns the counts.
-func (w *watcher) close() sightings {
+// close counts what was seen behind the end, when all is recalled.
+func (w *watcher) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for at := range w.seen {
 		w.miss(at, 1<<62)
 	}
+}
+
+func (w *watcher) counts() sightings {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.count
 }
