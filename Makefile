@@ -6,18 +6,19 @@ FUZZTIME ?= 30s
 TIMEOUT  ?= 10m
 BROKERS  ?= 1
 TARGETS  ?=
+CHAOS    ?= usual
 PKG      ?= ./...
 
 # The rooms where goroutines meet, and an example for all of them together. The rest has no concurrency of its own and
 # takes the race detector long.
-RACE     ?= ./internal/admin ./internal/broker ./internal/component/... ./internal/deadletter ./internal/engine ./internal/expr ./internal/kafka \
+RACE     ?= ./internal/admin ./internal/broker/... ./internal/component/... ./internal/deadletter ./internal/engine ./internal/expr ./internal/kafka \
             ./internal/lifecycle ./internal/node ./internal/router ./internal/supervise ./internal/telemetry ./examples/enrich
 
 # Linters are run from the module proxy at one version, so that nothing has to be installed.
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint bench clients crash fuzz generate kafka kafka-stop conformance
+.PHONY: help run test race lint bench clients crash chaos-kafka fuzz generate kafka kafka-stop conformance
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +51,12 @@ bench: ## measure; the last line of each is one JSON object with its ratio to a 
 	bin/raven bench route --output json
 	bin/raven bench switch --output json
 
-crash: ## kill workers KILLS times under load and count what was lost, repeated or out of order
+crash: ## kill everything KILLS times under load, again with loss of power, then workers; count what was lost, repeated, torn
 	$(GO) run ./test/crash --kills $(KILLS)
+
+chaos-kafka: ## disturb the main job on the embedded broker and on Apache Kafka, and audit; CHAOS=full for all of it
+	@report=$$(mktemp); RAVEN_REQUIRE_KAFKA=1 RAVEN_CHAOS=$(CHAOS) RAVEN_CHAOS_REPORT=$$report $(GO) test -count=1 -v -timeout 20m ./test/chaos; \
+		code=$$?; cat $$report; rm -f $$report; exit $$code
 
 clients: ## run Kafka clients of other makers against the broker; those that cannot run here are named
 	$(GO) run ./test/clients
