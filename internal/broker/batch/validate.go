@@ -79,16 +79,39 @@ func (h Header) checkBody(body []byte, r Rules) error {
 	}
 }
 
-// checkRecords checks records that are in memory.
+// checkRecords checks records that are in memory: at a glance as far as that goes, and the rest the long way.
 func (h Header) checkRecords(body []byte, r Rules) error {
 	next := int32(0)
-	return h.eachRecord(body, func(c cut, _ []byte) (bool, error) {
-		if err := c.fits(next, r); err != nil {
-			return false, err
+	for next < h.Records {
+		n := glance(body, next, r.Keys)
+		if n == 0 {
+			return h.checkRest(body, next, r)
 		}
+		body = body[n:]
 		next++
-		return true, c.checkHeaders()
-	})
+	}
+	return h.checkRest(body, next, r)
+}
+
+// checkRest checks the records from one on, and that nothing follows the last.
+func (h Header) checkRest(body []byte, next int32, r Rules) error {
+	for ; next < h.Records; next++ {
+		c, n, err := cutRecord(body)
+		if err == nil {
+			err = c.fits(next, r)
+		}
+		if err == nil {
+			err = c.checkHeaders()
+		}
+		if err != nil {
+			return fmt.Errorf("%w (record %d of %d)", err, next, h.Records)
+		}
+		body = body[n:]
+	}
+	if len(body) != 0 {
+		return fmt.Errorf("%w: %d bytes behind the last record", ErrInvalid, len(body))
+	}
+	return nil
 }
 
 // fits says whether a record may be the one at delta.
