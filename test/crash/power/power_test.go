@@ -96,7 +96,7 @@ func (b *bench) left() map[string]string {
 }
 
 // seeds is how often a loss is drawn: every way of one has a fair chance.
-const seeds = 40
+const seeds = 24
 
 // outcomes are the states that many losses leave, each after the same life.
 func outcomes(t *testing.T, life func(b *bench)) []map[string]string {
