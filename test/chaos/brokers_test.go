@@ -30,7 +30,11 @@ func (s *story) restartBroker(n int) {
 func brokerKilled(t *testing.T, on string, target target, name string) {
 	s := begin(t, on, target, name, exactlyOnce)
 	s.flow(2)
-	for i, step := range steps[:3] {
+	at := steps[1:3]
+	if wanted() == full {
+		at = steps[:3]
+	}
+	for i, step := range at {
 		w := s.workers[i%2]
 		w.holdAt(step)
 		s.killBroker(1)

@@ -21,7 +21,7 @@ func endAnsweredLate(t *testing.T, on string, target target, name string) {
 	s.sendMore(2)
 	late.release()
 	s.awaitAll()
-	if full() {
+	if wanted() == full {
 		w := s.workers[1]
 		late := w.proxy.catch(kmsg.EndTxn, answer)
 		s.caught(late)
@@ -159,13 +159,18 @@ func rebalanceInCommit(t *testing.T, on string, target target, name string) {
 	s := begin(t, on, target, name, exactlyOnce).proxied()
 	s.flow(1)
 	stays, comes := s.workers[0], s.workers[1]
+	sides := []side{answer}
+	if wanted() == full {
+		sides = append(sides, request)
+	}
 	for _, key := range []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.EndTxn} {
-		for _, side := range []side{request, answer} {
+		for _, side := range sides {
 			c := stays.proxy.catch(key, side)
 			s.caught(c)
 			comes.start()
 			s.await("the other to join", func() bool { return s.member(comes.id()) })
 			c.release()
+			s.await("both to have partitions", func() bool { return s.owners() == 2 })
 			s.awaitAll()
 
 			c = stays.proxy.catch(key, side)
@@ -178,4 +183,18 @@ func rebalanceInCommit(t *testing.T, on string, target target, name string) {
 		}
 	}
 	s.audit()
+}
+
+// owners counts the workers that have partitions of the input, once the group has settled.
+func (s *story) owners() (n int) {
+	groups, err := s.admin.DescribeGroups(s.ctx, s.group())
+	if err != nil || groups[s.group()].State != "Stable" {
+		return 0
+	}
+	for _, m := range groups[s.group()].Members {
+		if a, ok := m.Assigned.AsConsumer(); ok && len(a.Topics) > 0 {
+			n++
+		}
+	}
+	return n
 }

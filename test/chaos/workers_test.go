@@ -2,13 +2,12 @@ package chaos_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
-
-	"context"
 
 	"ravenswood.dev/internal/cli"
 )
@@ -19,10 +18,11 @@ var steps = []string{"before-flush", "after-flush", "after-offsets", "after-end"
 // mainJob is the example, as its README starts it but on this cluster: everything that was sent is enriched and stored
 // once, by its own count.
 func mainJob(t *testing.T, on string, target target, _ string) {
-	span := "5s"
-	if full() {
+	span := "6s"
+	if wanted() == full {
 		span = "20s"
 	}
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var out, said bytes.Buffer
@@ -40,6 +40,10 @@ func mainJob(t *testing.T, on string, target target, _ string) {
 		t.Errorf("sent, enriched and stored must be equal and not zero, nothing lost or duplicated: %s", last)
 	}
 	t.Logf("%s: %s", on, last)
+	outcomes.add(outcome{
+		Target: on, Story: "main_job", Delivery: exactlyOnce, Seconds: tenths(time.Since(began)),
+		verdict: verdict{Sent: n.Sent, Lost: n.Lost, Duplicated: n.Duplicated, InTopic: n.Enriched, InSQLite: n.Stored, Same: n.Enriched == n.Stored},
+	})
 }
 
 // workerKilled kills a worker at every step of a commit and some at random.
@@ -47,7 +51,7 @@ func workerKilled(t *testing.T, on string, target target, name string) {
 	s := begin(t, on, target, name, exactlyOnce)
 	s.flow(2)
 	rounds := 1
-	if full() {
+	if wanted() == full {
 		rounds = 5
 	}
 	for round := range rounds {
