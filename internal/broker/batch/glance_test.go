@@ -71,3 +71,24 @@ func appendDrawn(t *rapid.T, b []byte, what string) []byte {
 	v := rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, what)
 	return append(binary.AppendVarint(b, int64(len(v))), v...)
 }
+
+func TestGlanceLeavesTheRareToTheLongWay(t *testing.T) {
+	const null, none = 1, 0 // as varints
+	for name, rest := range map[string][]byte{
+		"bytes behind the headers":     {0, 0, 0, null, null, none, 9},
+		"a key of less than no bytes":  {0, 0, 0, 3, null, none},
+		"a value of less than none":    {0, 0, 0, null, 3, none},
+		"fewer headers than none":      {0, 0, 0, null, null, 1},
+		"a header that is not there":   {0, 0, 0, null, null, 2},
+		"a name of less than no bytes": {0, 0, 0, null, null, 2, 3, null},
+		"another offset":               {0, 0, 2, null, null, none},
+		"a key beyond the end":         {0, 0, 0, 100, null, none},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := append([]byte{byte(2 * len(rest))}, rest...)
+			if n := glance(b, 0, false); n != 0 {
+				t.Errorf("%x is taken for a record of %d bytes", b, n)
+			}
+		})
+	}
+}
