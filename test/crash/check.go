@@ -90,7 +90,7 @@ func readDatabase(ctx context.Context, path string, sent int64) (*history, error
 	return h, h.visitRows(ctx, path)
 }
 
-func (h *history) visitRows(ctx context.Context, path string) error {
+func (h *history) visitRows(ctx context.Context, path string) (err error) {
 	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro&_pragma=busy_timeout(10000)")
 	if err != nil {
 		return fmt.Errorf("read database: %w", err)
@@ -100,15 +100,16 @@ func (h *history) visitRows(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("read database: %w", err)
 	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var e event
 		var row int64
 		if err := rows.Scan(&row, &e.ID, &e.Key, &e.N); err != nil {
-			return errors.Join(fmt.Errorf("read database: %w", err), rows.Close())
+			return fmt.Errorf("read database: %w", err)
 		}
 		h.add(e, fmt.Sprintf("row %d", row))
 	}
-	return errors.Join(rows.Err(), rows.Close())
+	return rows.Err()
 }
 
 // countEvents says how many different events there are so far; none before the table is made.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,9 +102,5 @@ func (c *copier) noteOffsets(records []*kgo.Record) {
 func (c *copier) committed() map[int32]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make(map[int32]int64, len(c.offset))
-	for p, o := range c.offset {
-		all[p] = o
-	}
-	return all
+	return maps.Clone(c.offset)
 }
