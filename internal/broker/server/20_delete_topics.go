@@ -37,7 +37,7 @@ func (s *Server) topicToDelete(r *request, t kmsg.DeleteTopicsRequestTopic) (*to
 	if t.Topic == nil {
 		found := s.topics.withID(t.TopicID)
 		switch {
-		case found == nil || !s.allowed(r, acl.Topic(found.name), opDescribe):
+		case found == nil:
 			return nil, kerr.UnknownTopicID
 		case !s.allowed(r, acl.Topic(found.name), opDelete):
 			return nil, kerr.TopicAuthorizationFailed

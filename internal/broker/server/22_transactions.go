@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -219,6 +220,9 @@ func txnOffsetCommit(s *Server, ctx context.Context, r *request) kmsg.Response {
 	}
 	if err := s.mayUse(r, req.Group, opRead); err != nil {
 		return group.RefuseTxnCommit(req, err)
+	}
+	if len(req.Topics) > 0 && !slices.ContainsFunc(req.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool { return s.allowed(r, acl.Topic(t.Topic), opRead) }) {
+		return group.RefuseTxnCommit(req, kerr.TopicAuthorizationFailed) // whatever the state of the transaction
 	}
 	var response *kmsg.TxnOffsetCommitResponse
 	failed := s.groups.within(ctx, req.Group, func(g *group.Group, at time.Time) *kerr.Error {

@@ -28,7 +28,7 @@ func offsetForLeaderEpoch(s *Server, _ context.Context, r *request) kmsg.Respons
 }
 
 func (s *Server) epochEnd(r *request, topic string, ask kmsg.OffsetForLeaderEpochRequestTopicPartition, out *kmsg.OffsetForLeaderEpochResponseTopicPartition) error {
-	if !s.allowed(r, acl.Topic(topic), opDescribe) {
+	if !s.allowed(r, acl.Topic(topic), opDescribe) && !s.allowed(r, acl.Cluster(), opClusterAction) {
 		return kerr.TopicAuthorizationFailed
 	}
 	p := s.topics.partition(topic, ask.Partition)

@@ -22,7 +22,7 @@ func describeTopicPartitions(s *Server, _ context.Context, r *request) kmsg.Resp
 		left = min(left, int(req.ResponsePartitionLimit))
 	}
 	from := int32(0)
-	for _, name := range s.describedTopics(req) {
+	for _, name := range s.describedTopics(r, req) {
 		if req.Cursor != nil && name == req.Cursor.Topic {
 			from = req.Cursor.Partition
 		} else {
@@ -41,15 +41,17 @@ func describeTopicPartitions(s *Server, _ context.Context, r *request) kmsg.Resp
 	return response
 }
 
-// describedTopics are the names asked for, or all, sorted, from the cursor on.
-func (s *Server) describedTopics(req *kmsg.DescribeTopicPartitionsRequest) []string {
+// describedTopics are the names asked for, or all that the client may know of, sorted, from the cursor on.
+func (s *Server) describedTopics(r *request, req *kmsg.DescribeTopicPartitionsRequest) []string {
 	var names []string
 	for _, t := range req.Topics {
 		names = append(names, t.Topic)
 	}
 	if len(req.Topics) == 0 {
 		for _, t := range s.topics.sorted() {
-			names = append(names, t.name)
+			if s.allowed(r, acl.Topic(t.name), opDescribe) {
+				names = append(names, t.name)
+			}
 		}
 	}
 	slices.Sort(names)

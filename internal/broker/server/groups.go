@@ -314,7 +314,7 @@ func (gs *groups) resolve(r *request, op kmsg.ACLOperation) group.Resolve {
 		var t *topic
 		if name == "" && id != [16]byte{} {
 			t = gs.s.topics.withID(id)
-			if t == nil || !gs.s.allowed(r, acl.Topic(t.name), opDescribe) {
+			if t == nil {
 				return group.Topic{}, 0, kerr.UnknownTopicID
 			}
 			name = t.name

@@ -27,6 +27,7 @@ const (
 	opDescribeConfigs = kmsg.ACLOperationDescribeConfigs
 	opAlterConfigs    = kmsg.ACLOperationAlterConfigs
 	opIdempotentWrite = kmsg.ACLOperationIdempotentWrite
+	opClusterAction   = kmsg.ACLOperationClusterAction
 )
 
 // A Listener says how clients of one address come in. The zero value lets everybody in, which is right for a loopback
