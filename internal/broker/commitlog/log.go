@@ -197,7 +197,7 @@ func (l *Log) breakOn(err error) error {
 	if l.broken == nil {
 		l.broken = err
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrBroken, err)
 }
 
 // writable is nil as long as the log can be written to.

@@ -29,7 +29,10 @@ func describeLogDirs(s *Server, _ context.Context, r *request) kmsg.Response {
 		for _, p := range t.all() {
 			if wanted(p.index) {
 				part := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
-				part.Partition, part.Size = p.index, p.log.Bytes()
+				part.Partition = p.index
+				if p.log != nil {
+					part.Size = p.log.Bytes()
+				}
 				out.Partitions = append(out.Partitions, part)
 			}
 		}

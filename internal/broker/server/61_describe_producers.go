@@ -25,6 +25,8 @@ func describeProducers(s *Server, _ context.Context, r *request) kmsg.Response {
 				part.ErrorCode = kerr.TopicAuthorizationFailed.Code
 			case p == nil:
 				part.ErrorCode = kerr.UnknownTopicOrPartition.Code
+			case p.fenced() != nil:
+				part.ErrorCode = kerr.KafkaStorageError.Code
 			default:
 				part.ActiveProducers = p.activeProducers()
 			}

@@ -281,7 +281,7 @@ func (k *checker) retries() error {
 				if err := k.retry(a, p, b); err != nil {
 					return fmt.Errorf("%v: sequence %d of %v: %w", a, b.sequence, producer, err)
 				}
-			} else if t := k.facts.txns[b.number]; t.ending == open && k.facts.owners[t.id] == producer {
+			} else if t := k.facts.txns[b.number]; t.ending == undecided && k.facts.owners[t.id] == producer {
 				if err := k.resend(a, b, t.id); err != nil {
 					return fmt.Errorf("%v: sequence %d of transaction %s: %w", a, b.sequence, t.id, err)
 				}
@@ -333,7 +333,7 @@ func (k *checker) owners() error {
 	}
 	for _, t := range k.facts.txns {
 		switch t.ending {
-		case open, mayAbort:
+		case undecided, mayAbort:
 			t.ending = aborted
 		}
 	}

@@ -59,7 +59,7 @@ type groupFacts struct {
 type ending int
 
 const (
-	open ending = iota
+	undecided ending = iota
 	mayCommit
 	committed
 	mayAbort

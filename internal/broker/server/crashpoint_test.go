@@ -62,6 +62,11 @@ func (w *work) round(round int, plain, one, two *writer) {
 	plain.write(1, "", orders)
 	one.write(1, key(round), keys)
 	one.commit("g", orders, w.s.topics.partition("orders", 0).durable.Load())
+	w.during(func() { // what the decision stood for is not synced yet
+		if err := w.s.checkpoint(); err != nil {
+			w.t.Error(err)
+		}
+	})
 	one.end(true)
 	two.begin()
 	two.write(1, "", orders, second)
@@ -181,6 +186,7 @@ func (c *crasher) at(op disk.Op) {
 	c.count(doing, op, kill.again || lost.again)
 	c.queue <- kill
 	c.queue <- lost
+	c.w.interfere(op)
 }
 
 func (c *crasher) count(doing string, op disk.Op, double bool) {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +36,18 @@ type work struct {
 	settings map[string]map[string]string
 	member   string
 	hook     func(disk.Op)
+
+	meanwhile atomic.Pointer[func()] // done once, when the log of a partition is about to be synced
+}
+
+// during does something while an answer waits for a partition to be synced.
+func (w *work) during(f func()) { w.meanwhile.Store(&f) }
+
+func (w *work) interfere(op disk.Op) {
+	f := w.meanwhile.Load()
+	if f != nil && op.Kind == disk.OpSync && path.Ext(op.Name) == ".log" && w.meanwhile.CompareAndSwap(f, nil) {
+		(*f)()
+	}
 }
 
 // do asks for something. maybe is what may be found before the answer; ask returns what is true after it.

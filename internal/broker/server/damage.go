@@ -1,9 +1,13 @@
 package server
 
 import (
+	"errors"
+	"path"
 	"sync"
+	"syscall"
 
 	"ravenswood.dev/internal/broker/commitlog"
+	"ravenswood.dev/internal/broker/txn"
 )
 
 // Damage is a partition that serves nobody because its files are not what was written to them.
@@ -17,6 +21,35 @@ type Damage struct {
 type damageList struct {
 	mu   sync.Mutex
 	list []Damage // GUARDED_BY(mu)
+}
+
+// damaged says whether files are not what was written to them.
+func damaged(err error) bool {
+	_, bad := errors.AsType[*commitlog.DamageError](err)
+	return bad
+}
+
+// unreadable says whether an error at a start is about the files of one partition, so that the others may serve.
+func unreadable(err error) bool { return damaged(err) || errors.Is(err, syscall.EIO) }
+
+// shut fences a partition whose log cannot be opened. What its files say of producers is not known.
+func (p *partition) shut(err error) {
+	p.producers = txn.NewProducers()
+	p.fence.Store(&err)
+	p.topic.s.damaged(p, err)
+}
+
+// remove removes the files. The caller holds mu.
+func (p *partition) remove() error {
+	if p.log != nil {
+		return p.log.Remove()
+	}
+	s, dir := p.topic.s, p.topic.dir(p.index)
+	entries, err := s.fs.List(dir)
+	for _, e := range entries {
+		err = errors.Join(err, s.fs.Remove(path.Join(dir, e.Name)))
+	}
+	return errors.Join(err, s.fs.Remove(dir))
 }
 
 // damaged notes a partition that was fenced just now.
@@ -37,5 +70,3 @@ func (s *Server) Damages() []Damage {
 
 // DiskFull tells whether produces are refused because there is no room.
 func (s *Server) DiskFull() bool { return s.disk.full.Load() }
-
-var _ error = (*commitlog.DamageError)(nil)

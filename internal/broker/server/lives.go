@@ -143,6 +143,10 @@ func (t *topic) openPartition(index int32) (*partition, error) {
 		SegmentBytes: rules.SegmentBytes, IndexBytes: rules.IndexBytes, Tracker: p.producers, NoSync: t.s.o.NoSync,
 		NewTracker: func() commitlog.Tracker { return txn.NewProducers() },
 	})
+	if unreadable(err) {
+		p.shut(err)
+		return p, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", p, err)
 	}
@@ -232,7 +236,7 @@ func (s *Server) deleteTopic(ctx context.Context, t *topic) error {
 func (p *partition) discard() {
 	p.mu.Lock()
 	p.deleted = true
-	err := p.log.Remove()
+	err := p.remove()
 	p.mu.Unlock()
 	if err != nil {
 		p.topic.s.log.Error("files of a removed partition not removed", "partition", p.String(), "err", err)

@@ -19,8 +19,9 @@ type partition struct {
 	topic *topic
 	index int32
 
-	mu        sync.Mutex // one writer; guards the log against a second one, and producers
-	log       *commitlog.Log
+	mu        sync.Mutex     // one writer; guards the log against a second one, and producers
+	log       *commitlog.Log // nil: it could not be opened, and the partition is fenced for as long as the server runs
+	begins    int64          // where a log that could not be opened begins, as far as the journal says
 	producers *txn.Producers // GUARDED_BY(mu)
 	deleted   bool           // GUARDED_BY(mu)
 	begun     segmentStart   // GUARDED_BY(mu)
@@ -46,7 +47,7 @@ func (p *partition) fail(err error) error {
 	if errors.Is(err, commitlog.ErrClosed) {
 		return kerr.UnknownTopicOrPartition // deleted meanwhile, or everything is being closed
 	}
-	if _, damaged := errors.AsType[*commitlog.DamageError](err); damaged || errors.Is(err, commitlog.ErrBroken) {
+	if damaged(err) || errors.Is(err, commitlog.ErrBroken) {
 		if p.fence.CompareAndSwap(nil, &err) {
 			p.topic.s.damaged(p, err)
 		}
@@ -175,8 +176,8 @@ func (p *partition) rollIfDue(h batch.Header) error {
 	return p.log.Roll()
 }
 
-// mark ends a transaction in this partition. A partition that does not have it open, or that is gone, needs no marker. One
-// that is fenced owes it: after its repair the transaction must end as it was decided.
+// mark ends a transaction in this partition. A partition that does not have it open, or that is gone, needs no marker. The
+// coordinator remembers it for one that is fenced: after its repair the transaction must end as it was decided.
 func (p *partition) mark(m batch.Marker, first int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,8 +185,8 @@ func (p *partition) mark(m batch.Marker, first int64) error {
 	if p.deleted || !ok || open.First != first {
 		return nil
 	}
-	if err := p.fenced(); err != nil {
-		return err
+	if p.fenced() != nil {
+		return nil // it stays owed, and nobody else waits for it
 	}
 	_, err := p.write(batch.EncodeMarker(m), false, m.Time)
 	return err
@@ -211,6 +212,9 @@ func (p *partition) limit(committed bool) int64 {
 func (p *partition) close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.log == nil {
+		return nil
+	}
 	return p.log.Close()
 }
 

@@ -188,7 +188,12 @@ func (r *replay) open() error {
 			return err
 		}
 		for index, offset := range r.starts[id] {
-			if p := t.partition(index); p != nil && p.log != nil && offset > p.log.Start() {
+			p := t.partition(index)
+			switch {
+			case p == nil:
+			case p.log == nil:
+				p.begins = offset
+			case offset > p.log.Start():
 				if err := p.log.SetStart(min(offset, p.log.End())); err != nil {
 					return fmt.Errorf("open %s: %w", p, err)
 				}
@@ -305,6 +310,7 @@ func (s *Server) checkpoint() error {
 	if err := s.syncLogs(); err != nil {
 		return err
 	}
+	s.txns.settled()
 	return s.journal.Checkpoint(s.snapshot)
 }
 
@@ -360,10 +366,14 @@ func (s *Server) snapshotTopics(put func(uint16, any) error) error {
 			return err
 		}
 		for _, p := range t.all() {
-			if p.log == nil || p.log.Start() == 0 {
+			start := p.begins
+			if p.log != nil {
+				start = p.log.Start()
+			}
+			if start == 0 {
 				continue
 			}
-			if err := put(entryStart, startEntry{ID: t.id, Partition: p.index, Offset: p.log.Start()}); err != nil {
+			if err := put(entryStart, startEntry{ID: t.id, Partition: p.index, Offset: start}); err != nil {
 				return err
 			}
 		}

@@ -98,16 +98,28 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err := config.CheckBroker(o.Settings); err != nil {
 		return nil, err
 	}
+	s, err := open(ctx, o)
+	if err != nil && (s.filled(err) || s.DiskFull()) {
+		s, err = open(ctx, o) // the reserve was given up, which is what it is for
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.served = true
+	s.background()
+	return s, nil
+}
+
+// open is Open without the work in the background. The server of a failed one is of no use but to say why.
+func open(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{o: o, fs: o.FS, log: o.Log, topics: newCatalog(), apis: allAPIs(), sync: newSyncer(o.NoSync), sessions: newSessionCache()}
 	s.settings.set(config.Sources{Start: o.Settings})
 	s.ctx, s.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.security, s.txns, s.groups = newSecurity(s, o.Security), newTransactions(s), newGroups(s)
 	s.budget = newBudget(requestBudget(s.settings.broker()))
 	if err := s.recover(ctx); err != nil {
-		return nil, errors.Join(err, s.giveBack())
+		return s, errors.Join(err, s.giveBack())
 	}
-	s.served = true
-	s.background()
 	return s, nil
 }
 
@@ -192,12 +204,15 @@ func (s *Server) Close() error {
 func (s *Server) giveBack() error {
 	s.stop(ErrClosed)
 	var all []error
+	orderly := true
 	for _, p := range s.topics.partitions() {
-		if err := p.close(); err != nil {
+		err := p.close()
+		orderly = orderly && err == nil
+		if err != nil && p.fenced() == nil { // of a fenced one it was said before
 			all = append(all, fmt.Errorf("close %s: %w", p, err))
 		}
 	}
-	if s.journal != nil && s.served && len(all) == 0 {
+	if s.journal != nil && s.served && orderly {
 		all = append(all, s.noteEpoch(true))
 	}
 	if s.journal != nil {

@@ -128,13 +128,13 @@ func (t *transactions) decide(ctx context.Context, d txn.Decide) error {
 		t.s.running.Go(func() { t.finishLater(d) })
 		return kerr.ConcurrentTransactions
 	}
-	t.show(ctx, marked)
+	t.show(ctx, d, marked)
 	return nil
 }
 
 // show waits until readers see how the transaction ended: who was told of a commit and reads finds it. The decision is
-// durable whatever comes of it.
-func (t *transactions) show(ctx context.Context, marked []durable) {
+// durable whatever comes of it, and owed to a partition until its marker is.
+func (t *transactions) show(ctx context.Context, d txn.Decide, marked []durable) {
 	if len(marked) == 0 {
 		return
 	}
@@ -142,7 +142,26 @@ func (t *transactions) show(ctx context.Context, marked []durable) {
 	select {
 	case <-round.done:
 	case <-ctx.Done():
+		return // the next checkpoint finds out
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, at := range d.Partitions {
+		p := t.s.topics.partition(at.Topic, at.Partition)
+		if err, synced := round.files[p]; synced && err == nil {
+			t.c.Marked(txn.Missing{TopicPartition: at.TopicPartition, First: at.First, ProducerID: d.ProducerID})
+		}
+	}
+}
+
+// settled drops what is owed to partitions that were just synced, or that are gone. The caller holds gate.
+func (t *transactions) settled() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.c.Settled(func(at txn.TopicPartition) bool {
+		p := t.s.topics.partition(at.Topic, at.Partition)
+		return p == nil || p.fenced() == nil
+	})
 }
 
 // first is the offset at which a producer's open transaction begins in a partition, -1 if it has none there.
@@ -173,21 +192,27 @@ func (t *transactions) journal(d txn.Decide) error {
 func (t *transactions) finish(d txn.Decide) ([]durable, error) {
 	m := batch.Marker{ProducerID: d.ProducerID, ProducerEpoch: d.Epoch, CoordinatorEpoch: d.CoordinatorEpoch, Commit: d.Commit, Time: time.Now()}
 	var marked []durable
+	var failed error
 	for _, at := range d.Partitions {
 		p := t.s.topics.partition(at.Topic, at.Partition)
 		if p == nil || at.First < 0 {
 			continue
 		}
 		if err := p.mark(m, at.First); err != nil {
-			return nil, err
+			failed = errors.Join(failed, err)
+			continue
 		}
 		marked = append(marked, p)
+	}
+	if failed != nil {
+		return nil, failed
 	}
 	t.s.gate.RLock()
 	if len(d.Groups) > 0 {
 		t.s.groups.end(d.ProducerID, d.Commit)
 	}
 	t.mu.Lock()
+	t.c.Owe(d)
 	t.c.Decided(d.ID)
 	t.mu.Unlock()
 	t.s.gate.RUnlock()
@@ -198,7 +223,7 @@ func (t *transactions) finish(d txn.Decide) ([]durable, error) {
 func (t *transactions) finishLater(d txn.Decide) {
 	for t.s.pause(time.Second) {
 		if marked, err := t.finish(d); err == nil {
-			t.show(t.s.ctx, marked)
+			t.show(t.s.ctx, d, marked)
 			return
 		}
 	}

@@ -60,7 +60,7 @@ type Coordinator struct {
 	replayed  []*Decide               // while starting: decisions in the order of the journal
 	missing   []Missing               // while starting
 	closed    map[TopicPartition]bool // while starting: partitions that cannot be read
-	owed      []owed                  // decisions of the run before that partitions lack
+	owed      []owed                  // decisions whose markers partitions may lack
 }
 
 // NewCoordinator returns a coordinator without any ids. After a start it is told what was saved, see Restore.

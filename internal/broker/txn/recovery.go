@@ -185,12 +185,27 @@ func (c *Coordinator) Marked(m Missing) {
 	})
 }
 
+// Owe keeps a decision for all of its partitions, each until Marked or Settled says that its marker is there for good: a
+// partition that is fenced before gets it from a later start.
+func (c *Coordinator) Owe(d Decide) {
+	for _, p := range d.Partitions {
+		if p.First >= 0 {
+			c.owed = append(c.owed, owed{p.TopicPartition, &d})
+		}
+	}
+}
+
+// Settled forgets what is owed to partitions of which everything written is synced, or that are gone.
+func (c *Coordinator) Settled(synced func(TopicPartition) bool) {
+	c.owed = slices.DeleteFunc(c.owed, func(o owed) bool { return synced(o.partition) })
+}
+
 // ended is what a decision has to name to be about m. Of the epoch only the bound matters.
 func (m Missing) ended() OpenTransaction {
 	return OpenTransaction{ProducerID: m.ProducerID, Epoch: -1, First: m.First}
 }
 
-// owed is a decision of the run before that a partition does not know of yet.
+// owed is a decision whose marker a partition may not have for good.
 type owed struct {
 	partition TopicPartition
 	decide    *Decide
