@@ -3,13 +3,13 @@ package chaos_test
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -20,13 +20,14 @@ import (
 //	worker ─▶ forward: request ─▶ catch? ─▶ broker
 //	worker ◀─ back: rewrite ◀─ catch? ◀─ answer
 //
-// A caught frame keeps back what comes after it on its connection. It is safe for concurrent use.
+// A caught frame keeps back what comes after it on its connection. While a broker is gone its gate is shut, so that the
+// worker is refused as the broker would refuse it. It is safe for concurrent use.
 type proxy struct {
-	listeners []net.Listener
-	ports     map[int32]int32 // where a broker's port is on this side
-	done      chan struct{}
-	group     sync.WaitGroup
-	seen      atomic.Int32 // the newest version of an EndTxn that went through
+	gates []*gate
+	ports map[int32]int32 // where a broker's port is on this side
+	done  chan struct{}
+	group sync.WaitGroup
+	seen  atomic.Int32 // the newest version of an EndTxn that went through
 
 	mu      sync.Mutex
 	catches []*catch          // GUARDED_BY(mu)
@@ -51,21 +52,84 @@ type catch struct {
 	to     string    // the broker; read after caught
 }
 
+// gate is where the worker finds one broker.
+type gate struct {
+	broker string
+	addr   string
+
+	mu sync.Mutex
+	l  net.Listener // GUARDED_BY(mu)
+}
+
 func startProxy(brokers []string) (*proxy, error) {
 	p := &proxy{ports: map[int32]int32{}, done: make(chan struct{}), conns: map[net.Conn]bool{}}
 	for _, b := range brokers {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends at once
+		g := &gate{broker: b, addr: "127.0.0.1:0"}
+		l, err := g.open()
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("start proxy: %w", err), p.close())
+			p.close()
+			return nil, fmt.Errorf("start proxy: %w", err)
 		}
-		p.listeners = append(p.listeners, l)
-		p.ports[portOf(b)] = portOf(l.Addr().String())
-	}
-	for i, l := range p.listeners {
-		p.group.Go(func() { p.accept(l, brokers[i]) })
+		g.addr = l.Addr().String()
+		p.ports[portOf(b)] = portOf(g.addr)
+		p.gates = append(p.gates, g)
+		p.group.Go(func() { p.keep(g, l) })
 	}
 	return p, nil
 }
+
+func (g *gate) open() (net.Listener, error) {
+	l, err := net.Listen("tcp", g.addr) //nolint:noctx // ends at once
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.l = l
+	return l, nil
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_ = g.l.Close() // shut already is as good
+}
+
+// keep lets connections in at a gate, and opens it again when its broker is back.
+func (p *proxy) keep(g *gate, l net.Listener) {
+	for {
+		p.accept(g, l)
+		for l = nil; l == nil; l = p.reopen(g) {
+			select {
+			case <-p.done:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+}
+
+// reopen opens a gate if its broker is there.
+func (p *proxy) reopen(g *gate) net.Listener {
+	up, err := dial(g.broker)
+	if err != nil {
+		return nil
+	}
+	_ = up.Close() // it was only to see
+	l, err := g.open()
+	if err != nil {
+		return nil // the port comes free
+	}
+	select {
+	case <-p.done: // close has passed this gate
+		g.shut()
+		return nil
+	default:
+		return l
+	}
+}
+
+func dial(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, 5*time.Second) } //nolint:noctx // it has a bound
 
 func portOf(addr string) int32 {
 	_, port, _ := net.SplitHostPort(addr)
@@ -74,21 +138,20 @@ func portOf(addr string) int32 {
 }
 
 func (p *proxy) addrs() (list []string) {
-	for _, l := range p.listeners {
-		list = append(list, l.Addr().String())
+	for _, g := range p.gates {
+		list = append(list, g.addr)
 	}
 	return list
 }
 
 // close lets nothing through any more, and returns when all connections have ended.
-func (p *proxy) close() (err error) {
+func (p *proxy) close() {
 	close(p.done)
-	for _, l := range p.listeners {
-		err = errors.Join(err, l.Close())
+	for _, g := range p.gates {
+		g.shut()
 	}
 	p.cut()
 	p.group.Wait()
-	return err
 }
 
 // cut ends all connections.
@@ -139,26 +202,27 @@ func (c *catch) deliver(ctx context.Context) (kmsg.Response, error) {
 	return decodeAnswer(headOf(c.frame), back)
 }
 
-func (p *proxy) accept(l net.Listener, broker string) {
+func (p *proxy) accept(g *gate, l net.Listener) {
 	for {
 		down, err := l.Accept()
 		if err != nil {
 			return
 		}
-		up, err := new(net.Dialer).DialContext(context.Background(), "tcp", broker)
+		up, err := dial(g.broker)
 		if err != nil {
+			g.shut()
 			_ = down.Close() // as if we were the broker that is not there
 			continue
 		}
-		p.serve(&link{p: p, up: up, down: down, broker: broker, asked: map[int32]head{}})
+		p.serve(&link{p: p, gate: g, up: up, down: down, asked: map[int32]head{}})
 	}
 }
 
 // link is one connection of the worker and its other half.
 type link struct {
 	p        *proxy
+	gate     *gate
 	up, down net.Conn
-	broker   string
 
 	mu    sync.Mutex
 	asked map[int32]head // by correlation id; GUARDED_BY(mu)
@@ -209,6 +273,7 @@ func (l *link) back() {
 	for {
 		frame, err := readFrame(l.up)
 		if err != nil || len(frame) < 4 {
+			l.probe()
 			return
 		}
 		l.mu.Lock()
@@ -221,13 +286,23 @@ func (l *link) back() {
 	}
 }
 
+// probe shuts the gate if the broker is gone, before the worker notices.
+func (l *link) probe() {
+	up, err := dial(l.gate.broker)
+	if err != nil {
+		l.gate.shut()
+		return
+	}
+	_ = up.Close() // it was only to see
+}
+
 // pass says whether a frame may go on, after as long as its catch wants.
 func (l *link) pass(key kmsg.Key, s side, frame []byte) bool {
 	c := l.p.take(key, s)
 	if c == nil {
 		return true
 	}
-	c.frame, c.to = append([]byte(nil), frame...), l.broker
+	c.frame, c.to = append([]byte(nil), frame...), l.gate.broker
 	close(c.caught)
 	select {
 	case through := <-c.decide:

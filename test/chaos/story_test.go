@@ -145,7 +145,7 @@ func (s *story) clear() {
 			w.child.kill()
 		}
 		if w.proxy != nil {
-			_ = w.proxy.close()
+			w.proxy.close()
 		}
 	}
 	if keep := os.Getenv("RAVEN_CHAOS_KEEP"); keep != "" {
