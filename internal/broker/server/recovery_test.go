@@ -2,10 +2,13 @@ package server
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"path"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ravenswood.dev/internal/broker/batch"
 	"ravenswood.dev/internal/broker/commitlog"
@@ -128,4 +131,50 @@ func TestRecoveryGivesUpTransactionsOfNobody(t *testing.T) {
 	before.has(to, "a")
 	after := tell(t, fs.Kill())
 	after.has(to, "a", "b")
+}
+
+// TestRecoveryForgetsDecisions: a decision about records that a loss of power took away is not taken for one about what the
+// same producer writes at the same place later.
+func TestRecoveryForgetsDecisions(t *testing.T) {
+	for seed := range uint64(20) {
+		fs, to := disk.NewMemory(), at{"t", 0}
+		s := tell(t, fs)
+		s.create("t", 1, nil)
+		p, err := s.initProducer("x")
+		ok(t, err)
+		var left *disk.Memory
+		fs.Hook = func(op disk.Op) {
+			if op.Kind == disk.OpSync && path.Ext(op.Name) == ".log" && left == nil {
+				left = fs.PowerLoss(rand.New(rand.NewPCG(seed, 0)))
+			}
+		}
+		s.unsynced(to, "x", p, "lost")
+		_, err = s.end(4, "x", p, true)
+		ok(t, err)
+		fs.Hook = nil
+		s = tell(t, left)
+		before, err := s.values(to)
+		ok(t, err)
+		s.unsynced(to, "x", p, "not committed")
+		s = tell(t, left.Kill())
+		_, err = s.initProducer("x")
+		ok(t, err)
+		s.has(to, before...)
+	}
+}
+
+// unsynced writes one record in a transaction, and does not wait until it is on the disk.
+func (s *story) unsynced(to at, id string, producer txn.Producer, value string) {
+	s.t.Helper()
+	req := kmsg.NewPtrAddPartitionsToTxnRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch = id, producer.ID, producer.Epoch
+	req.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: to.topic, Partitions: []int32{to.partition}}}
+	response, err := ask[*kmsg.AddPartitionsToTxnResponse](s.direct, 3, req)
+	ok(s.t, err)
+	ok(s.t, refused("add partitions", response.Topics[0].Partitions[0].ErrorCode))
+	p := s.s.topics.partition(to.topic, to.partition)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, err = p.write(sending{producer: producer, txn: true, records: []entry{{value: value}}}.raw(), false, time.Now())
+	ok(s.t, err)
 }
