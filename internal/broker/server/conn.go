@@ -72,7 +72,9 @@ func (s *Server) newConn(nc net.Conn, l *Listener) *conn {
 func (c *conn) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { c.nc.Close() })()
+	bare := c.nc // the handshake puts TLS over it
+	defer bare.Close()
+	defer context.AfterFunc(ctx, func() { bare.Close() })()
 	if err := c.handshake(ctx); err != nil {
 		c.s.log.Debug("connection refused", "client", c.nc.RemoteAddr(), "err", err)
 		return
