@@ -39,6 +39,12 @@ func TestRecovery(t *testing.T) {
 				ok(t, fs.Remove(name))
 			}
 		}, []string{"sidecar made anew", "partition=t/0", "00000000000000000000.seal"}},
+		{"one old sidecar lost", func(t *testing.T, fs *disk.Memory, s *Server) {
+			ok(t, fs.Remove(files(t, fs, s, to, ".seal")[0]))
+		}, nil},
+		{"one old sidecar damaged", func(t *testing.T, fs *disk.Memory, s *Server) {
+			edit(t, fs, files(t, fs, s, to, ".seal")[0], flip)
+		}, nil},
 		{"all sidecars damaged", func(t *testing.T, fs *disk.Memory, s *Server) {
 			for _, name := range files(t, fs, s, to, ".seal") {
 				edit(t, fs, name, flip)
