@@ -11,8 +11,26 @@ import (
 // fetchBuffer is the size of a buffer that a fetch reads into; larger answers grow it.
 const fetchBuffer = 1 << 20
 
-// buffers are reused between fetches: at full speed they are most of what is allocated.
-type buffers struct{ pool sync.Pool }
+// buffers are reused between fetches, and frames between produces: at full speed they are most of what is allocated.
+type buffers struct {
+	pool   sync.Pool
+	frames frames
+}
+
+// frame is the memory for a request of some kind.
+func (b *buffers) frame(key int16, n int) []byte {
+	if key != int16(kmsg.Produce) {
+		return make([]byte, n)
+	}
+	return b.frames.get(n)
+}
+
+// giveFrame takes the frame of a request back that was worked on to its end.
+func (b *buffers) giveFrame(p pending) {
+	if p.r.key == int16(kmsg.Produce) {
+		b.frames.put(p.frame)
+	}
+}
 
 // get returns an empty buffer for about n bytes. Small ones are not worth keeping.
 func (b *buffers) get(n int) []byte {

@@ -57,6 +57,7 @@ type pending struct {
 	r      *request
 	answer answer
 	held   int    // bytes to give back to the server's budget
+	frame  []byte // to be used again, if its kind is
 	token  []byte // of an old login: sent as it is
 }
 
@@ -144,12 +145,15 @@ func (c *conn) next(ctx context.Context, in *bufio.Reader) error {
 		return c.token(ctx, in)
 	}
 	held := 0
-	frame, err := readFrame(in, func(key int16, size int) error {
+	frame, err := readFrame(in, func(key int16, size int) ([]byte, error) {
 		err := c.expect(ctx, key, size, &held)
-		if err != nil || size <= in.Buffered() {
-			return err
+		if err == nil && size > in.Buffered() {
+			err = c.reading.extend(within(size), c.nc.SetReadDeadline)
 		}
-		return c.reading.extend(within(size), c.nc.SetReadDeadline)
+		if err != nil {
+			return nil, err
+		}
+		return c.s.buffers.frame(key, size), nil
 	})
 	if err == nil {
 		return c.accept(ctx, frame, held)
@@ -219,7 +223,7 @@ func (c *conn) accept(ctx context.Context, frame []byte, held int) error {
 		c.s.budget.give(held)
 		return err
 	}
-	return c.queue(ctx, pending{r: r, answer: a, held: held})
+	return c.queue(ctx, pending{r: r, answer: a, held: held, frame: frame})
 }
 
 func (c *conn) queue(ctx context.Context, p pending) error {
@@ -244,6 +248,7 @@ func (c *conn) write(ctx context.Context) {
 		response, err := c.complete(ctx, p)
 		broken = errors.Join(broken, err)
 		c.s.budget.give(p.held)
+		c.s.buffers.giveFrame(p)
 		if response == nil || broken != nil {
 			if broken != nil || p.r.last {
 				c.nc.Close()

@@ -41,8 +41,8 @@ var errFrame = errors.New("not a Kafka request")
 // errVersion is a request that this broker does not know, or not in that version.
 var errVersion = errors.New("unsupported request")
 
-// readFrame reads one frame, unless expect refuses it when its beginning tells what it is.
-func readFrame(r io.Reader, expect func(key int16, size int) error) ([]byte, error) {
+// readFrame reads one frame into the memory that expect gives for it, or refuses, when its beginning tells what it is.
+func readFrame(r io.Reader, expect func(key int16, size int) ([]byte, error)) ([]byte, error) {
 	var head [4 + headerPeek]byte
 	if _, err := io.ReadFull(r, head[:4]); err != nil {
 		return nil, err
@@ -54,12 +54,12 @@ func readFrame(r io.Reader, expect func(key int16, size int) error) ([]byte, err
 	if _, err := io.ReadFull(r, head[4:]); err != nil {
 		return nil, err
 	}
-	if err := expect(int16(binary.BigEndian.Uint16(head[4:])), size); err != nil {
+	frame, err := expect(int16(binary.BigEndian.Uint16(head[4:])), size)
+	if err != nil {
 		return nil, err
 	}
-	frame := make([]byte, size)
 	copy(frame, head[4:])
-	_, err := io.ReadFull(r, frame[headerPeek:])
+	_, err = io.ReadFull(r, frame[headerPeek:])
 	return frame, err
 }
 
