@@ -193,7 +193,7 @@ func (c *conn) token(ctx context.Context, in *bufio.Reader) error {
 // frameLimit bounds a frame by what it says it is, and by whether it is known who sends it.
 func (c *conn) frameLimit(key int16) int {
 	switch {
-	case c.session.Admit(key, time.Now()) != nil:
+	case c.stranger():
 		return maxFirstFrame
 	case key == int16(kmsg.Produce):
 		return c.s.settings.broker().RequestBytesMax

@@ -136,6 +136,11 @@ func (sec *security) admit(nc net.Conn) bool {
 	return true
 }
 
+// arrived charges a connection to its address, and tells how long it must wait for it.
+func (sec *security) arrived(host string) time.Duration {
+	return sec.state.Quotas.Charge(acl.Client{IP: host}, acl.Connected, 1, time.Now())
+}
+
 func (sec *security) leave(nc net.Conn) {
 	sec.mu.Lock()
 	leave := sec.leaves[nc]

@@ -168,7 +168,9 @@ func (s *Server) Serve(ln net.Listener, l Listener) error {
 		c := s.newConn(nc, &l)
 		s.serving.Go(func() {
 			defer s.security.leave(nc)
-			c.run(s.ctx)
+			if sleep(s.ctx, s.security.arrived(c.host)) {
+				c.run(s.ctx)
+			}
 		})
 	}
 }
