@@ -113,7 +113,7 @@ func send(t *testing.T, addr, client, topic string) (*kmsg.ProduceResponse, erro
 	t.Helper()
 	nc, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
 	ok(t, err)
-	defer nc.Close() //nolint:errcheck // the test is over with it
+	defer nc.Close()
 	ok(t, nc.SetDeadline(time.Now().Add(10*time.Second)))
 	req := kmsg.NewPtrProduceRequest()
 	req.Version, req.Acks = 9, -1

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -143,7 +144,7 @@ func (s *story) transaction(id, value string, to ...at) txn.Producer {
 // files lists a partition's files with one ending, in order.
 func files(t *testing.T, fs disk.FS, s *Server, of at, ending string) []string {
 	t.Helper()
-	dir := path.Join(dirOf(of.topic, s.topics.named(of.topic).id), string(rune('0'+of.partition)))
+	dir := path.Join(dirOf(of.topic, s.topics.named(of.topic).id), strconv.Itoa(int(of.partition)))
 	entries, err := fs.List(dir)
 	ok(t, err)
 	var names []string
