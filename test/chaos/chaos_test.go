@@ -63,16 +63,19 @@ func wanted() level {
 	return usual
 }
 
-// The embedded broker sees paused workers in make crash as well.
+// The three run side by side: most of a story is waiting. The embedded broker sees paused workers in make crash as well.
 func TestTheMainJobOnTheEmbeddedBroker(t *testing.T) {
+	t.Parallel()
 	disturb(t, "raven", startEmbedded(t), single(full))
 }
 
 func TestTheMainJobOnApacheKafka(t *testing.T) {
+	t.Parallel()
 	disturb(t, "apache", startApache(t, 1), single(usual))
 }
 
 func TestTheMainJobOnThreeBrokersOfApacheKafka(t *testing.T) {
+	t.Parallel()
 	disturb(t, "apache-3", startApache(t, 3), replicated())
 }
 

@@ -94,7 +94,7 @@ type service struct {
 }
 
 func startService() (*service, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends at once
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("start service: %w", err)
 	}

@@ -152,7 +152,7 @@ func startChild(role, logFile string, env ...string) (*child, error) {
 		return nil, fmt.Errorf("start %s: %w", role, err)
 	}
 	defer log.Close()                                                                                  // the process has its own
-	c := &child{cmd: exec.Command(os.Args[0]), said: make(chan string, 16), dead: make(chan struct{})} //nolint:noctx // its end is the subject here
+	c := &child{cmd: exec.Command(os.Args[0]), said: make(chan string, 16), dead: make(chan struct{})}
 	c.cmd.Env = append(append(os.Environ(), envRole+"="+role), env...)
 	c.cmd.Stderr = log
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for the test; it ends its children itself

@@ -79,7 +79,7 @@ func startProxy(brokers []string) (*proxy, error) {
 }
 
 func (g *gate) open() (net.Listener, error) {
-	l, err := net.Listen("tcp", g.addr) //nolint:noctx // ends at once
+	l, err := net.Listen("tcp", g.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (p *proxy) reopen(g *gate) net.Listener {
 	}
 }
 
-func dial(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, 5*time.Second) } //nolint:noctx // it has a bound
+func dial(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, 5*time.Second) }
 
 func portOf(addr string) int32 {
 	_, port, _ := net.SplitHostPort(addr)
