@@ -50,6 +50,16 @@ type NodeStatus struct {
 	Embedded bool      `json:"embedded"` // the broker runs in this process
 	Dir      string    `json:"dir"`
 	Data     string    `json:"data"`
+	// Conditions are what lasts and a person has to look after; none when all is well.
+	Conditions []Condition `json:"conditions,omitempty"`
+}
+
+// A Condition is lasting trouble, in the same words on every face.
+type Condition struct {
+	Code  string `json:"code"`  // does not change, for alerts
+	Title string `json:"title"` // what is so
+	Text  string `json:"text"`  // what it means now
+	Hint  string `json:"hint"`  // what to do
 }
 
 // ProcessStatus is a local process of a service version that this node runs.

@@ -95,6 +95,9 @@ func writeStatus(w io.Writer, p paint, s admin.Status) error {
 	if s.Node.Ready != "" {
 		fmt.Fprintf(w, "%s %s\n", p.yellow("not ready:"), oneLineText(s.Node.Ready))
 	}
+	for _, c := range s.Node.Conditions {
+		fmt.Fprintf(w, "%s %s: %s\n  hint: %s\n", p.yellow("trouble:"), c.Title, oneLineText(c.Text), c.Hint)
+	}
 	if len(s.Topologies) > 0 {
 		if err := table(w, topologyTable(s.Topologies)); err != nil {
 			return err

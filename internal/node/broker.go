@@ -57,10 +57,15 @@ func (e *OptionsError) Error() string {
 
 // StartBroker starts the embedded broker alone, in its folder below the data folder.
 func StartBroker(ctx context.Context, o Options) (*broker.Broker, error) {
+	return startBroker(ctx, o, server.Hooks{})
+}
+
+func startBroker(ctx context.Context, o Options, hooks server.Hooks) (*broker.Broker, error) {
 	bo, err := o.brokerOptions(ctx)
 	if err != nil {
 		return nil, err
 	}
+	bo.Hooks = hooks
 	if err := checkDataFolder(o.Data); err != nil {
 		return nil, advised(err)
 	}

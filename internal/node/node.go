@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ravenswood.dev/api"
+	"ravenswood.dev/internal/broker"
 	"ravenswood.dev/internal/engine"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/lifecycle"
@@ -50,7 +51,8 @@ type Node struct {
 	letters    *letters
 	closeGate  context.CancelFunc // keeps outside spouts from bringing more
 	gate       context.Context
-	admin      string // address of the admin API; empty for none
+	broker     *broker.Broker // the embedded one; nil with a cluster
+	admin      string         // address of the admin API; empty for none
 	proxy      string
 }
 
@@ -98,10 +100,13 @@ func (n *Node) startCluster(ctx context.Context) error {
 	if len(n.options.Brokers) > 0 {
 		return nil
 	}
-	b, err := StartBroker(ctx, n.options)
+	numbers := newBrokerNumbers()
+	b, err := startBroker(ctx, n.options, numbers.tap())
 	if err != nil {
 		return err
 	}
+	n.broker, numbers.broker = b, b
+	n.metrics.MustRegister(numbers)
 	n.kafka.Brokers = []string{b.Addr()}
 	return n.group.Start(ctx, lifecycle.Part{Name: "broker", StopWithin: 20 * time.Second, Run: func(ctx context.Context, ready func()) error {
 		ready()

@@ -34,6 +34,7 @@ func (n *Node) nodeStatus() admin.NodeStatus {
 		ID: n.options.ID, PID: os.Getpid(), Started: n.options.Started, Brokers: n.kafka.Brokers,
 		Embedded: len(n.options.Brokers) == 0, Dir: n.options.Dir, Data: n.options.Data,
 	}
+	s.Conditions = conditions(n.broker)
 	if err := n.Ready(); err != nil {
 		s.Ready = err.Error()
 	}

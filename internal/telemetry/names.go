@@ -29,6 +29,13 @@ const (
 	Mirrored        = "raven_mirror_total"                   // service, result
 	ProcessUp       = "raven_service_process_up"             // service, version
 	ProcessRestarts = "raven_service_process_restarts_total" // service, version
+
+	BrokerDiskFull       = "raven_broker_disk_full"
+	BrokerFenced         = "raven_broker_fenced_partitions"
+	BrokerProduced       = "raven_broker_produced_bytes_total"
+	BrokerFetched        = "raven_broker_fetched_bytes_total"
+	BrokerRequests       = "raven_broker_requests_total"        // request
+	BrokerRequestSeconds = "raven_broker_request_seconds_total" // request
 )
 
 // The label names.
@@ -42,4 +49,5 @@ const (
 	LabelResult   = "result"
 	LabelWhy      = "why"
 	LabelQuantile = "quantile"
+	LabelRequest  = "request"
 )
