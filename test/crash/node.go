@@ -42,12 +42,13 @@ type nodeHarness struct {
 	rng      *rand.Rand // of the losses of power
 	load     *outside
 	findings *findings
+	starts   []int64 // milliseconds, of the lives that were up before they ended
 	result   nodeResult
 }
 
 const (
 	nodePatience = 20 * time.Second // for a start: whoever takes longer does not come up
-	endQuick     = 8 * time.Second  // for the end of a run that is to break
+	endQuick     = 8 * time.Second  // for the end of a run that forgets
 	nodeID       = "node"
 )
 
@@ -156,7 +157,7 @@ func (h *nodeHarness) lives(ctx context.Context) error {
 	last, err := h.lastLife(ctx)
 	if last != nil {
 		last.kill()
-		err = errors.Join(err, h.died("at rest"))
+		err = errors.Join(err, h.died(last, "at rest"))
 	}
 	if err != nil {
 		return err
@@ -176,7 +177,7 @@ func (h *nodeHarness) live(ctx context.Context, end fate) error {
 		return err
 	}
 	p.kill()
-	return h.died(how)
+	return h.died(p, how)
 }
 
 func (h *nodeHarness) startNode(end fate) (*process, error) {
@@ -220,7 +221,10 @@ func (h *nodeHarness) awaitDeath(ctx context.Context, p *process, end fate) (how
 }
 
 // died counts a kill, and takes the power.
-func (h *nodeHarness) died(how string) error {
+func (h *nodeHarness) died(p *process, how string) error {
+	if up := p.upMS.Load(); up > 0 {
+		h.starts = append(h.starts, up)
+	}
 	h.result.Kills++
 	h.result.KillsAt[how]++
 	if h.result.Kills%20 == 0 || h.result.Kills == h.trial.kills {
@@ -307,9 +311,9 @@ func (h *nodeHarness) awaitEnd(ctx context.Context) error {
 	}
 }
 
-// patience is how long something is waited for. What is to break may not come.
+// patience is how long something is waited for. Where the log forgets, it may never come.
 func (h *nodeHarness) patience(long time.Duration) time.Duration {
-	if h.trial.breaks {
+	if h.trial.noSync {
 		return endQuick
 	}
 	return long

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -16,7 +17,9 @@ import (
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer // held open; its end tells the child that we are gone
+	began time.Time
 	said  chan string
+	upMS  atomic.Int64  // from the start to what it said; 0 before that
 	dead  chan struct{} // closed when it has ended
 	err   error         // how; read after dead
 }
@@ -32,7 +35,7 @@ func start(role, logFile string, env ...string) (*process, error) {
 		return nil, fmt.Errorf("start %s: %w", role, err)
 	}
 	defer log.Close()
-	p := &process{cmd: exec.Command(self), said: make(chan string, 1), dead: make(chan struct{})} //nolint:noctx // its end is the subject here
+	p := &process{cmd: exec.Command(self), began: time.Now(), said: make(chan string, 1), dead: make(chan struct{})} //nolint:noctx // its end is the subject here
 	p.cmd.Env = append(append(os.Environ(), envRole+"="+role), env...)
 	p.cmd.Stderr = log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the harness; it stops its children itself
@@ -49,6 +52,7 @@ func start(role, logFile string, env ...string) (*process, error) {
 func (p *process) watch(stdout io.Reader) {
 	lines := bufio.NewScanner(stdout)
 	if lines.Scan() {
+		p.upMS.Store(max(1, time.Since(p.began).Milliseconds()))
 		p.said <- lines.Text()
 	}
 	for lines.Scan() {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,6 +23,10 @@ type nodeResult struct {
 	NoSync    bool           `json:"no_sync"`
 	Kills     int            `json:"kills"`
 	KillsAt   map[string]int `json:"kills_at"` // by the way they came
+
+	WereUp  int   `json:"were_up"`         // lives that were up before they ended; the others were killed while they started
+	StartMS int64 `json:"start_ms_median"` // of these
+	Slowest int64 `json:"start_ms_max"`
 
 	Sent    int64     `json:"sent"` // records of producers without transactions
 	Acked   int64     `json:"acked"`
@@ -94,6 +99,10 @@ func (r *nodeResult) conclude(took time.Duration, f *findings, err error) {
 
 // count takes over what everybody outside has counted.
 func (h *nodeHarness) count() {
+	if n := len(h.starts); n > 0 {
+		slices.Sort(h.starts)
+		h.result.WereUp, h.result.StartMS, h.result.Slowest = n, h.starts[n/2], h.starts[n-1]
+	}
 	if h.load == nil {
 		return
 	}
