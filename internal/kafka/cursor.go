@@ -84,13 +84,8 @@ func (c *cursor) locate(ctx context.Context) error {
 	return nil
 }
 
-type listOffsets func(context.Context, ...string) (kadm.ListedOffsets, error)
-
 func (c *cursor) offsets(ctx context.Context, list listOffsets) (map[int32]int64, error) {
-	listed, err := list(ctx, c.topic)
-	if err == nil {
-		err = listed.Error()
-	}
+	listed, err := listLed(ctx, list, c.topic)
 	if err != nil {
 		return nil, fmt.Errorf("list offsets of topic %q: %w", c.topic, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -36,10 +37,7 @@ func (a *Admin) list(ctx context.Context, what string, list listOffsets, topics 
 	if len(topics) == 0 { // no topics would mean all topics
 		return offsets, nil
 	}
-	listed, err := list(ctx, topics...)
-	if err == nil {
-		err = listed.Error()
-	}
+	listed, err := listLed(ctx, list, topics...)
 	if err != nil {
 		return nil, fmt.Errorf("list %s offsets: %w", what, err)
 	}
@@ -49,6 +47,39 @@ func (a *Admin) list(ctx context.Context, what string, list listOffsets, topics 
 		}
 	}
 	return offsets, nil
+}
+
+type listOffsets func(context.Context, ...string) (kadm.ListedOffsets, error)
+
+// listLed asks again while a partition is between two leaders: a new topic's leader is named before it knows itself, and
+// a broker that goes away takes seconds to be replaced. The client does not repeat that by itself.
+func listLed(ctx context.Context, list listOffsets, topics ...string) (kadm.ListedOffsets, error) {
+	for begun := time.Now(); ; {
+		listed, err := list(ctx, topics...)
+		if err == nil {
+			err = listed.Error()
+		}
+		if err == nil {
+			return listed, nil
+		}
+		if !leaderless(err) || time.Since(begun) > leaderPatience {
+			return nil, err
+		}
+		if stopped := pause(ctx, retryPause); stopped != nil {
+			return nil, errors.Join(stopped, err)
+		}
+	}
+}
+
+const leaderPatience = 20 * time.Second
+
+func leaderless(err error) bool {
+	for _, passing := range []error{kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.OffsetNotAvailable, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
 }
 
 // Committed is a position a group committed.

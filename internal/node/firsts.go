@@ -2,14 +2,13 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/lifecycle"
 )
 
@@ -48,16 +47,14 @@ func (n *Node) watchFirsts(ctx context.Context) error {
 	if len(topics) == 0 {
 		return nil
 	}
-	client, err := kgo.NewClient(n.kafka.Options()...)
+	ends, err := n.endOffsets(ctx, topics)
 	if err != nil {
 		return fmt.Errorf("watch for first results: %w", err)
 	}
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topics...)
-	if err = errors.Join(err, ends.Error()); err != nil {
-		client.Close()
+	client, err := kgo.NewClient(append(n.kafka.Options(), kgo.ConsumePartitions(ends))...)
+	if err != nil {
 		return fmt.Errorf("watch for first results: %w", err)
 	}
-	client.AddConsumePartitions(ends.KOffsets())
 	return n.group.Start(ctx, lifecycle.Part{Name: "watch for first results", Run: func(ctx context.Context, ready func()) error {
 		ready()
 		n.readFirsts(ctx, client, len(topics))
@@ -65,6 +62,26 @@ func (n *Node) watchFirsts(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}})
+}
+
+func (n *Node) endOffsets(ctx context.Context, topics []string) (map[string]map[int32]kgo.Offset, error) {
+	admin, err := kafka.NewAdmin(n.kafka)
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close()
+	ends, err := admin.EndOffsets(ctx, topics...)
+	if err != nil {
+		return nil, err
+	}
+	from := map[string]map[int32]kgo.Offset{}
+	for p, end := range ends {
+		if from[p.Topic] == nil {
+			from[p.Topic] = map[int32]kgo.Offset{}
+		}
+		from[p.Topic][p.Partition] = kgo.NewOffset().At(end)
+	}
+	return from, nil
 }
 
 func (n *Node) readFirsts(ctx context.Context, client *kgo.Client, topics int) {
