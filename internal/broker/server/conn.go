@@ -88,7 +88,7 @@ func (c *conn) run(ctx context.Context) {
 	}()
 	err := c.read(ctx)
 	close(c.pending)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {
+	if ctx.Err() == nil && !errors.Is(err, io.EOF) {
 		c.s.log.Debug("connection closed", "client", c.nc.RemoteAddr(), "err", err)
 	}
 	if errors.Is(err, errFrame) || errors.Is(err, errVersion) {

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -77,6 +79,5 @@ func (w *wire) closed(in time.Duration) bool {
 		return true
 	}
 	_, err := w.in.ReadByte()
-	ne, ok := err.(net.Error)
-	return err != nil && !(ok && ne.Timeout())
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }

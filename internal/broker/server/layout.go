@@ -133,7 +133,7 @@ func disturbByte(b reflect.Value) { b.SetUint(b.Uint() + 1) }
 // fresh is a pointer to a new value with its defaults.
 func fresh(t reflect.Type) reflect.Value {
 	v := reflect.New(t)
-	if d, ok := v.Interface().(interface{ Default() }); ok {
+	if d, ok := reflect.TypeAssert[interface{ Default() }](v); ok {
 		d.Default()
 	}
 	return v

@@ -29,7 +29,7 @@ func fill(rng *rand.Rand, v reflect.Value) {
 		n := rng.IntN(4)
 		v.Set(reflect.MakeSlice(v.Type(), n, n))
 		for i := range n {
-			if d, ok := v.Index(i).Addr().Interface().(interface{ Default() }); ok {
+			if d, ok := reflect.TypeAssert[interface{ Default() }](v.Index(i).Addr()); ok {
 				d.Default()
 			}
 			fill(rng, v.Index(i))
@@ -94,4 +94,37 @@ func TestLayoutsFitWhatKmsgWrites(t *testing.T) {
 			}
 		}
 	})
+}
+
+func BenchmarkWalk(b *testing.B) {
+	r := kmsg.NewPtrProduceRequest()
+	r.SetVersion(13)
+	r.Topics = []kmsg.ProduceRequestTopic{{Partitions: []kmsg.ProduceRequestTopicPartition{{Records: make([]byte, 1000)}}}}
+	body, l := r.AppendTo(nil), layoutOf(r.Key(), 13)
+	for b.Loop() {
+		if _, ok := l.walk(body); !ok {
+			b.Fatal("refused")
+		}
+	}
+}
+
+// TestClaimsAreNotBelieved: what a few bytes claim costs neither time nor memory.
+func TestClaimsAreNotBelieved(t *testing.T) {
+	apis := allAPIs()
+	for _, c := range []struct {
+		name         string
+		key, version int16
+		body         []byte
+	}{
+		{"four billion tags", 60, 0, []byte{0, 0xff, 0xff, 0xff, 0xff, 0x0f}},
+		{"tags in an element", 3, 9, []byte{2, 2, 't', 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 0, 0, 0}},
+		{"tags in a tag", 1, 15, append(make([]byte, 21), 1, 1, 1, 1, 1, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f)},
+		{"more elements than bytes", 3, 1, []byte{0, 0, 0, 9, 0, 0, 0, 0}},
+		{"more elements than anybody needs", 3, 1, append([]byte{0, 0x08, 0, 0}, make([]byte, 2<<19)...)},
+		{"a string longer than the request", 17, 1, []byte{0x7f, 0xff}},
+	} {
+		if _, ok := apis[c.key].layouts[c.version]().walk(c.body); ok {
+			t.Errorf("%s: taken", c.name)
+		}
+	}
 }

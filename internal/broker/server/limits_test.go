@@ -158,6 +158,7 @@ func TestMutationQuotaThrottles(t *testing.T) {
 }
 
 func TestConnectionsComeNoFasterThanTheirQuota(t *testing.T) {
+	t.Parallel()
 	_, addr := topicServer(t)
 	limit(t, addr, "ip", "connection_creation_rate", 10)
 	begin := time.Now()
@@ -244,6 +245,7 @@ func TestFramesAreBounded(t *testing.T) {
 }
 
 func TestIdleConnectionsAreClosed(t *testing.T) {
+	t.Parallel()
 	_, addr := start(t, disk.NewMemory(), withSettings(map[string]string{"connections.max.idle.ms": "200"}))
 	for name, sent := range map[string][]byte{"nothing": nil, "half a length": {0, 0}, "a length": {0, 0, 0, 50}} {
 		w := dialWire(t, addr)
@@ -256,6 +258,7 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 
 // TestOneConnectionHasFewRequestsUnderWay: the next ones wait in the client's socket.
 func TestOneConnectionHasFewRequestsUnderWay(t *testing.T) {
+	t.Parallel()
 	var handled atomic.Int64
 	_, addr := topicServer(t, func(o *Options) {
 		o.Hooks.Fault = func(Request) Fault { handled.Add(1); return Fault{} }

@@ -407,7 +407,7 @@ func gather(v reflect.Value, codes *[]int16, texts *[]string) {
 			gather(v.Index(i), codes, texts)
 		}
 	case reflect.Array:
-		if id, ok := v.Interface().([16]byte); ok {
+		if id, ok := reflect.TypeAssert[[16]byte](v); ok {
 			*texts = append(*texts, topicID(id).String())
 		}
 	case reflect.String:

@@ -286,6 +286,7 @@ func TestOldLoginsWithBareTokens(t *testing.T) {
 }
 
 func TestLoginsEnd(t *testing.T) {
+	t.Parallel()
 	s, _ := start(t, disk.NewMemory(), withUsers)
 	const lifetime = 1500 * time.Millisecond
 	addr := serveMore(t, s, Listener{Mechanisms: []acl.Mechanism{acl.ScramSHA256}, Lifetime: lifetime})
@@ -327,6 +328,7 @@ func TestLoginsEnd(t *testing.T) {
 
 // TestKcatComesInWithTLSAndLogin is the same with a client of another make.
 func TestKcatComesInWithTLSAndLogin(t *testing.T) {
+	t.Parallel()
 	path, err := exec.LookPath("kcat")
 	if err != nil {
 		if os.Getenv("RAVEN_REQUIRE_KCAT") == "1" {
