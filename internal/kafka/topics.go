@@ -125,7 +125,8 @@ func deref(s *string) string {
 	return *s
 }
 
-// awaitTopics waits until every broker's answer names a leader for each partition: right after creation it may not.
+// awaitTopics waits until every broker that answers names a leader for each partition: right after creation some do not
+// know the topics yet, and whoever asks next may ask one of those.
 func (a *Admin) awaitTopics(ctx context.Context, topics []string) error {
 	for len(topics) > 0 {
 		ready, err := a.led(ctx, topics)
@@ -143,18 +144,41 @@ func (a *Admin) awaitTopics(ctx context.Context, topics []string) error {
 }
 
 func (a *Admin) led(ctx context.Context, topics []string) (bool, error) {
-	have, err := a.admin.ListTopics(ctx, topics...)
+	have, err := a.admin.Metadata(ctx, topics...) // through the client, so that its own memory has them, too
 	if err != nil {
 		return false, fmt.Errorf("list topics: %w", err)
 	}
 	for _, name := range topics {
-		if !have.Has(name) {
+		if !have.Topics.Has(name) || have.Topics[name].Err != nil {
 			return false, nil
 		}
-		for _, p := range have[name].Partitions {
-			if p.Leader < 0 || p.Err != nil {
-				return false, nil
-			}
+	}
+	for _, b := range have.Brokers {
+		if known, err := a.known(ctx, b.NodeID, topics); err == nil && !known {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// known asks one broker. One that does not answer soon is nobody to wait for.
+func (a *Admin) known(ctx context.Context, broker int32, topics []string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req := kmsg.NewPtrMetadataRequest()
+	for _, name := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = &name
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, a.client.Broker(int(broker)))
+	if err != nil {
+		return false, err
+	}
+	for _, t := range resp.Topics {
+		leaderless := func(p kmsg.MetadataResponseTopicPartition) bool { return p.ErrorCode != 0 || p.Leader < 0 }
+		if t.ErrorCode != 0 || len(t.Partitions) == 0 || slices.ContainsFunc(t.Partitions, leaderless) {
+			return false, nil
 		}
 	}
 	return true, nil
