@@ -151,7 +151,7 @@ func startChild(role, logFile string, env ...string) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", role, err)
 	}
-	defer log.Close()                                                                                  // the process has its own
+	defer log.Close() // the process has its own
 	c := &child{cmd: exec.Command(os.Args[0]), said: make(chan string, 16), dead: make(chan struct{})}
 	c.cmd.Env = append(append(os.Environ(), envRole+"="+role), env...)
 	c.cmd.Stderr = log

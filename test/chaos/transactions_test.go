@@ -96,18 +96,21 @@ func foreignTransaction(t *testing.T, on string, target target, name string) {
 	s := begin(t, on, target, name, exactlyOnce)
 	s.flow(2)
 	foreign := s.openForeign(time.Minute)
-	s.await("records behind the open transaction", func() bool { return s.behind(0) >= 100 })
+	s.await("records behind the open transaction", func() bool { return s.behind(0) >= held })
 	s.readersWait()
 	s.must(foreign.EndTransaction(s.ctx, kgo.TryAbort))
 	s.happened["foreign transaction aborted"]++
 	s.awaitAll()
 
 	s.openForeign(3 * time.Second)
-	s.await("records behind the open transaction", func() bool { return s.behind(0) >= 100 })
+	s.await("records behind the open transaction", func() bool { return s.behind(0) >= held })
 	s.happened["foreign transaction timed out"]++
 	s.awaitAll()
 	s.audit()
 }
+
+// held is how many records the open transaction keeps back before we look.
+const held = 100
 
 // openForeign writes events that must never be seen to partition 0 of the input, in a transaction that stays open.
 func (s *story) openForeign(timeout time.Duration) *kgo.Client {
@@ -147,7 +150,7 @@ func (s *story) readersWait() {
 	if at, _ := done.Lookup(s.in(), 0); at.At > lso.Offset {
 		s.Errorf("the group is at %d, behind the last stable offset %d", at.At, lso.Offset)
 	}
-	s.stands()
+	s.stands(held)
 	status, err := admin.NewClient(s.workers[0].admin).Status(s.ctx)
 	s.must(err)
 	text, _ := json.Marshal(status.Topologies) // as it came
