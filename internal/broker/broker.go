@@ -175,6 +175,9 @@ func (b *Broker) Addrs() []string { return b.addrs }
 // Damages lists the partitions that serve nobody because their files were damaged.
 func (b *Broker) Damages() []server.Damage { return b.server.Damages() }
 
+// JournalError is why commits and changes are refused until the broker is started again; nil if they are not.
+func (b *Broker) JournalError() error { return b.server.JournalError() }
+
 // DiskFull tells whether produces are refused because there is no room.
 func (b *Broker) DiskFull() bool { return b.server.DiskFull() }
 

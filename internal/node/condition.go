@@ -25,6 +25,12 @@ func conditions(b *broker.Broker) []admin.Condition {
 			Text: "records are refused and senders wait; what is there is read and committed", Hint: "make room; everything goes on by itself then",
 		})
 	}
+	if err := b.JournalError(); err != nil {
+		all = append(all, admin.Condition{
+			Code: "broker-journal-broken", Title: "the journal of the embedded broker takes nothing any more",
+			Text: err.Error(), Hint: "look after the disk, then start the node again: it goes on from what is durable",
+		})
+	}
 	for _, d := range b.Damages() {
 		all = append(all, admin.Condition{
 			Code: "broker-partition-damaged", Title: fmt.Sprintf("partition %s/%d is damaged and serves nobody", d.Topic, d.Partition),

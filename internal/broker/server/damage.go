@@ -68,5 +68,13 @@ func (s *Server) Damages() []Damage {
 	return append([]Damage(nil), s.damage.list...)
 }
 
+// JournalError is why nothing that has to be remembered is taken any more, nil if it is. Only a start can mend it.
+func (s *Server) JournalError() error {
+	if err := s.disk.journal.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // DiskFull tells whether produces are refused because there is no room.
 func (s *Server) DiskFull() bool { return s.disk.full.Load() }

@@ -18,7 +18,8 @@ const reserveFile = "reserve"
 
 // diskState says whether there is room.
 type diskState struct {
-	full atomic.Bool
+	full    atomic.Bool
+	journal atomic.Pointer[error] // why the journal takes nothing any more
 }
 
 // room refuses what would grow the log while the disk is full.
@@ -41,7 +42,9 @@ func (s *Server) refusedJournal(err error) {
 	if s.filled(err) {
 		return
 	}
-	s.log.Error("journal refused", "err", err)
+	if s.disk.journal.CompareAndSwap(nil, &err) {
+		s.log.Error("journal refused: what needs it is refused until the broker is started again", "err", err)
+	}
 }
 
 // filled gives up the reserve when there is no room left.

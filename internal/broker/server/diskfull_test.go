@@ -227,6 +227,9 @@ func TestFailedJournal(t *testing.T) {
 	if _, err := s.s.createTopic(context.Background(), "u", 1, nil); err == nil {
 		t.Fatal("a topic was acknowledged that is not on the disk")
 	}
+	if s.s.JournalError() == nil {
+		t.Fatal("nobody is told that the journal is broken")
+	}
 	s.put(to, "b") // the log has its own files
 	for seed := range uint64(8) {
 		after := tell(t, memory.PowerLoss(rand.New(rand.NewPCG(seed, 0))))
