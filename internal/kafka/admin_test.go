@@ -35,6 +35,21 @@ func TestCheckSaysWhoAnswers(t *testing.T) {
 	}
 }
 
+func TestCheckFindsTheClusterBesideABrokerThatHangs(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	cfg := start(t)
+	cfg.Brokers = append(cfg.Brokers, silent.Addr().String())
+	for range 6 { // whom the client asks first is chance
+		if _, err := kafka.Check(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestCheckNamesTheAddressesNobodyAnswersAt(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, never answers

@@ -17,6 +17,9 @@ import (
 // checkTimeout is how long a cluster may take to answer that it is there.
 const checkTimeout = 5 * time.Second
 
+// brokerTimeout is how long one broker may take, so that one that hangs leaves time to ask another.
+const brokerTimeout = checkTimeout / 3
+
 // Cluster is what answers at the configured addresses.
 type Cluster struct {
 	ID      string
@@ -29,7 +32,7 @@ type Cluster struct {
 
 // Check asks a cluster who it is. An *UnreachableError means that nobody answered within five seconds.
 func Check(ctx context.Context, cfg Config) (Cluster, error) {
-	client, err := cfg.client(kgo.RetryTimeout(checkTimeout), kgo.RequestRetries(3), kgo.RequestTimeoutOverhead(checkTimeout))
+	client, err := cfg.client(kgo.RetryTimeout(checkTimeout), kgo.RequestRetries(3), kgo.RequestTimeoutOverhead(brokerTimeout))
 	if err != nil {
 		return Cluster{}, fmt.Errorf("prepare a client for %s: %w", quoted(cfg.Brokers), err)
 	}
