@@ -50,12 +50,15 @@ bench: ## measure; the last line of each is one JSON object with its ratio to a 
 	bin/raven bench exactly-once --output json
 	bin/raven bench route --output json
 	bin/raven bench switch --output json
+	$(GO) build -o bin/bench-kfake ./test/bench-kfake
+	cd test/bench-nats && $(GO) build -o ../../bin/bench-nats .
+	bin/raven bench log --kfake bin/bench-kfake --nats bin/bench-nats --gigabytes 10 --output json
 
 crash: ## kill everything KILLS times under load, again with loss of power, then workers; count what was lost, repeated, torn
 	$(GO) run ./test/crash --kills $(KILLS)
 
 chaos-kafka: ## disturb the main job on the embedded broker and on Apache Kafka, and audit; CHAOS=full for all of it
-	@report=$$(mktemp); RAVEN_REQUIRE_KAFKA=1 RAVEN_CHAOS=$(CHAOS) RAVEN_CHAOS_REPORT=$$report $(GO) test -count=1 -v -timeout 20m ./test/chaos; \
+	@report=$$(mktemp); RAVEN_REQUIRE_KAFKA=1 RAVEN_CHAOS=$(CHAOS) RAVEN_CHAOS_REPORT=$$report $(GO) test -count=1 -v -timeout 20m -parallel 3 ./test/chaos; \
 		code=$$?; cat $$report; rm -f $$report; exit $$code
 
 clients: ## run Kafka clients of other makers against the broker; those that cannot run here are named
