@@ -12,7 +12,6 @@ import (
 	"runtime/pprof"
 	"strings"
 
-	"ravenswood.dev/internal/broker"
 	"ravenswood.dev/internal/node"
 )
 
@@ -40,7 +39,11 @@ func ServeLog(ctx context.Context, o ServeOptions, in io.Reader, out io.Writer) 
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	b, err := node.StartBroker(ctx, node.Options{Data: o.Dir, Listen: "127.0.0.1:0", Embedded: func(e *broker.Options) { e.NoSync = !o.Sync }})
+	fsync := node.FsyncOff
+	if o.Sync {
+		fsync = node.FsyncGroup
+	}
+	b, err := node.StartBroker(ctx, node.Options{Data: o.Dir, Listen: "127.0.0.1:0", Broker: node.BrokerOptions{Fsync: fsync}})
 	if err != nil {
 		return err
 	}

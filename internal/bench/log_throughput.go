@@ -174,6 +174,9 @@ func produceRate(ctx context.Context, address, topic, codec string, records int,
 	}
 	start := time.Now()
 	for i := range records {
+		if ctx.Err() != nil {
+			return 0, fmt.Errorf("produce: %w", context.Cause(ctx))
+		}
 		client.Produce(ctx, &kgo.Record{Value: values[i%len(values)]}, promise)
 	}
 	if err := client.Flush(ctx); err != nil {
