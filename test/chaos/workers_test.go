@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -79,13 +80,23 @@ func workerPaused(t *testing.T, on string, target target, name string) {
 	zombie.holdAt("after-offsets")
 	zombie.child.signal(sigStop)
 	s.await("the group to give up the sleeping worker", func() bool { return !s.member(zombie.id()) })
-	s.awaitAll() // the other has taken over
+	s.awaitTopic() // the other has taken over; the database may be locked by the one that sleeps
 	zombie.child.signal(sigCont)
 	zombie.goOn()
 	s.happened["worker paused past its session"]++
 	s.await("the woken worker to come back", func() bool { return s.member(zombie.id()) })
 	s.awaitAll()
 	s.audit()
+}
+
+// awaitTopic waits until everything that is sent by now has come out in the topic.
+func (s *story) awaitTopic() {
+	s.Helper()
+	sent := s.load.sent.Load()
+	s.await(fmt.Sprintf("the first %d events in the topic", sent), func() bool {
+		h, err := readTopic(s.ctx, s.cfg, s.out(), sent)
+		return err == nil && h.lost() == 0
+	})
 }
 
 // member says whether the job's group has a member of this id.
