@@ -130,6 +130,6 @@ func (b *logBench) killed(ctx context.Context, p *process) error {
 	}
 	p.kill()
 	cancel()
-	_ = <-writing //nolint:errcheck // it lost its broker
+	_ = <-writing // it lost its broker
 	return nil
 }
