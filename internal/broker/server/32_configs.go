@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -124,12 +125,7 @@ func wantsResource(req *kmsg.ListConfigResourcesRequest, kind kmsg.ConfigResourc
 	if req.Version == 0 {
 		return false
 	}
-	for _, t := range req.ResourceTypes {
-		if t == int8(kind) {
-			return true
-		}
-	}
-	return len(req.ResourceTypes) == 0
+	return len(req.ResourceTypes) == 0 || slices.Contains(req.ResourceTypes, int8(kind))
 }
 
 // alterConfigs replaces all settings of resources.

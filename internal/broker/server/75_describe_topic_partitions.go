@@ -21,12 +21,10 @@ func describeTopicPartitions(s *Server, _ context.Context, r *request) kmsg.Resp
 	if req.ResponsePartitionLimit > 0 {
 		left = min(left, int(req.ResponsePartitionLimit))
 	}
-	from := int32(0)
 	for _, name := range s.describedTopics(r, req) {
+		from := int32(0)
 		if req.Cursor != nil && name == req.Cursor.Topic {
 			from = req.Cursor.Partition
-		} else {
-			from = 0
 		}
 		out, next := s.describePage(r, name, from, left)
 		response.Topics = append(response.Topics, out)

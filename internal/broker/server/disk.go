@@ -97,7 +97,7 @@ func takeReserve(fs disk.FS, keep, want int64) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // what counts is synced below
 	size, err := f.Size()
 	if err != nil {
 		return err

@@ -71,10 +71,10 @@ func (s *Server) createTopic(ctx context.Context, name string, partitions int32,
 	}
 	t := s.newTopic(name, newTopicID(), set)
 	if err := t.open(0, partitions); err != nil {
-		return nil, errors.Join(kerr.KafkaStorageError, s.createFailed(t, err))
+		return nil, s.createFailed(t, err)
 	}
 	if err := s.syncDirs(t); err != nil {
-		return nil, errors.Join(kerr.KafkaStorageError, s.createFailed(t, err))
+		return nil, s.createFailed(t, err)
 	}
 	if err := s.change(ctx, entryTopic, t.entry(), func() { s.topics.put(t) }); err != nil {
 		return nil, err
@@ -82,6 +82,7 @@ func (s *Server) createTopic(ctx context.Context, name string, partitions int32,
 	return t, nil
 }
 
+// createFailed takes back the files of partitions that were not made, and returns what the client is told.
 func (s *Server) createFailed(t *topic, err error) error {
 	if !s.filled(err) {
 		s.log.Error("topic not created", "topic", t.name, "err", err)
@@ -89,7 +90,7 @@ func (s *Server) createFailed(t *topic, err error) error {
 	for _, p := range t.all() {
 		p.discard()
 	}
-	return nil
+	return kerr.KafkaStorageError
 }
 
 func newTopicID() topicID {
@@ -195,13 +196,13 @@ func (s *Server) growTopic(ctx context.Context, t *topic, partitions int32) erro
 	}
 	grown := s.newTopic(t.name, t.id, *t.settings.Load())
 	if err := grown.open(before, partitions); err != nil {
-		return errors.Join(kerr.KafkaStorageError, s.createFailed(grown, err))
+		return s.createFailed(grown, err)
 	}
 	for _, p := range grown.all() {
 		p.topic = t
 	}
 	if err := s.syncDirs(t); err != nil {
-		return errors.Join(kerr.KafkaStorageError, s.createFailed(grown, err))
+		return s.createFailed(grown, err)
 	}
 	entry := t.entry()
 	entry.Partitions = partitions

@@ -185,7 +185,7 @@ func flip(raw []byte) []byte {
 // soon waits for something that happens by itself.
 func soon(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(15 * time.Second); !is(); time.Sleep(5 * time.Millisecond) { // sleep: between two looks
 		if time.Now().After(deadline) {
 			t.Fatalf("still not: %s", what)
 		}
