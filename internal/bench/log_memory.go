@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -130,6 +131,8 @@ func (b *logBench) killed(ctx context.Context, p *process) error {
 	}
 	p.kill()
 	cancel()
-	_ = <-writing // it lost its broker
+	if err := <-writing; err == nil {
+		return errors.New("write until the kill: everything was written before")
+	}
 	return nil
 }
