@@ -331,3 +331,19 @@ func (gs *groups) resolve(r *request, op kmsg.ACLOperation) group.Resolve {
 		return group.Topic{Name: t.name, ID: t.id}, int32(len(t.all())), nil
 	}
 }
+
+// mayUse says why a client may not work with a group, nil if it may.
+func (s *Server) mayUse(r *request, name string, op kmsg.ACLOperation) *kerr.Error {
+	if name == "" && membership(kmsg.Key(r.key)) {
+		return kerr.InvalidGroupID
+	}
+	if !s.allowed(r, acl.Group(name), op) {
+		return kerr.GroupAuthorizationFailed
+	}
+	return nil
+}
+
+// membership says whether a request is about being a member. Offsets may be kept by a group without a name.
+func membership(k kmsg.Key) bool {
+	return k == kmsg.JoinGroup || k == kmsg.SyncGroup || k == kmsg.Heartbeat || k == kmsg.LeaveGroup
+}
