@@ -57,7 +57,7 @@ func (b *ownBroker) start(ctx context.Context, root string) error {
 		return fmt.Errorf("build raven: %w: %s", err, out)
 	}
 	b.cmd = exec.Command(program, "broker", "--data", filepath.Join(b.dir, "data"), "--listen", "127.0.0.1:0", "--output", "json", "--authorize", "--super-user", "User:ANONYMOUS") //nolint:noctx // stop ends it in order
-	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                                                                        // Ctrl-C is for the harness, which stops it
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                                                                                                                         // Ctrl-C is for the harness, which stops it
 	b.cmd.Stderr = b.errs
 	stdout, err := b.cmd.StdoutPipe()
 	if err != nil {

@@ -59,7 +59,6 @@ func brokerOwn() []Definition {
 		long("log.retention.check.interval.ms", "60000", 1, maxInt64, "Milliseconds between two looks for segments past their retention."),
 		long("log.cleaner.backoff.ms", "15000", 0, maxInt64, "Milliseconds that compaction waits when there is nothing to do."),
 		long("log.cleaner.dedupe.buffer.size", "67108864", 1<<16, 1<<34, "Bytes of memory for the keys of the partition that is compacted."),
-		whole("max.connections", "10000", 0, maxInt32, "The most connections at a time."),
 		long("connections.max.idle.ms", "600000", 1, maxInt64, "Milliseconds without a request after which a connection is closed."),
 		whole("max.incremental.fetch.session.cache.slots", "1000", 0, 1_000_000, "The most fetch sessions that are remembered."),
 		whole("fetch.max.bytes", "57671680", 1024, maxInt32, "The most bytes of an answer to a fetch, one batch excepted."),
@@ -96,12 +95,14 @@ func fixed() []Definition {
 // atStart are settings that the process is started with; the server says what they are.
 func atStart() []Definition {
 	all := []Definition{
-		whole("broker.id", "1", 0, maxInt32, "The number of this node."),
-		whole("node.id", "1", 0, maxInt32, "The number of this node."),
+		whole("broker.id", "0", 0, maxInt32, "The number of this node."),
+		whole("node.id", "0", 0, maxInt32, "The number of this node."),
 		{Name: "process.roles", Type: kmsg.ConfigTypeList, Default: "broker,controller", Doc: "What this process does.", check: text},
 		{Name: "listeners", Type: kmsg.ConfigTypeString, Default: "", Doc: "Addresses that it listens on.", check: text},
 		{Name: "advertised.listeners", Type: kmsg.ConfigTypeString, Default: "", Doc: "Addresses that clients are told.", check: text},
 		{Name: "log.dirs", Type: kmsg.ConfigTypeString, Default: "", Doc: "The data directory.", check: text},
+		whole("max.connections", "10000", 0, maxInt32, "The most connections at a time."),
+		whole("max.connections.per.ip", "2147483647", 0, maxInt32, "The most connections of one address at a time."),
 		whole("socket.request.max.bytes", strconv.Itoa(maxBatch+1<<20), 1<<16, maxInt32, "The largest request."),
 		long("queued.max.request.bytes", "268435456", -1, maxInt64, "Bytes of requests that may be worked on at a time."),
 	}

@@ -135,6 +135,7 @@ type Broker struct {
 	CleanerMapBytes           int64         // log.cleaner.dedupe.buffer.size
 	CleanerBytesPerSecond     float64       // log.cleaner.io.max.bytes.per.second; 0: without a limit
 	ConnectionsMax            int           // max.connections
+	ConnectionsPerAddressMax  int           // max.connections.per.ip
 	ConnectionIdleMax         time.Duration // connections.max.idle.ms
 	FetchSessionsMax          int           // max.incremental.fetch.session.cache.slots
 	FetchBytesMax             int           // fetch.max.bytes
@@ -158,7 +159,7 @@ func (s Sources) Broker() Broker {
 		TransactionTimeoutMax: ms("transaction.max.timeout.ms"), TransactionalIDExpiration: ms("transactional.id.expiration.ms"),
 		ProducerIDExpiration: ms("producer.id.expiration.ms"), RetentionCheckInterval: ms("log.retention.check.interval.ms"),
 		CleanerBackoff: ms("log.cleaner.backoff.ms"), CleanerMapBytes: number(v("log.cleaner.dedupe.buffer.size")),
-		CleanerBytesPerSecond: decimal(v("log.cleaner.io.max.bytes.per.second")), ConnectionsMax: n("max.connections"),
+		CleanerBytesPerSecond: decimal(v("log.cleaner.io.max.bytes.per.second")), ConnectionsMax: n("max.connections"), ConnectionsPerAddressMax: n("max.connections.per.ip"),
 		ConnectionIdleMax: ms("connections.max.idle.ms"), FetchSessionsMax: n("max.incremental.fetch.session.cache.slots"),
 		FetchBytesMax: n("fetch.max.bytes"), RequestBytesMax: n("socket.request.max.bytes"),
 		RequestBytesInFlightMax: number(v("queued.max.request.bytes")),

@@ -175,7 +175,7 @@ func TestConnectionsComeNoFasterThanTheirQuota(t *testing.T) {
 func TestConnectionsAreBounded(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"in all":      withSettings(map[string]string{"max.connections": "3"}),
-		"per address": func(o *Options) { o.Security.ConnectionsPerAddress = 3 },
+		"per address": withSettings(map[string]string{"max.connections.per.ip": "3"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, addr := start(t, disk.NewMemory(), change)

@@ -58,8 +58,6 @@ type Security struct {
 	SuperUsers []acl.Principal   // may do everything
 	OpenIfNone bool              // what no list speaks of is open to all
 	Users      map[string]string // passwords by name, set at the start unless the user has them
-	// ConnectionsPerAddress bounds connections of one address; 0: no bound of its own.
-	ConnectionsPerAddress int
 }
 
 // session is who a connection is.
@@ -79,7 +77,7 @@ type security struct {
 
 func newSecurity(s *Server, o Security) *security {
 	options := acl.Options{SuperUsers: o.SuperUsers, AllowWithoutBinding: o.OpenIfNone}
-	gate := acl.NewGate(s.settings.broker().ConnectionsMax, o.ConnectionsPerAddress)
+	gate := acl.NewGate(s.settings.broker().ConnectionsMax, s.settings.broker().ConnectionsPerAddressMax)
 	return &security{s: s, o: o, state: acl.New(options), gate: gate, leaves: map[net.Conn]func(){}}
 }
 
