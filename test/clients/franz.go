@@ -19,8 +19,8 @@ import (
 
 const (
 	franzModule  = "github.com/twmb/franz-go"
-	franzRecords = "30000" // for each chain; its author runs half a million
-	franzBound   = "140s"
+	franzRecords = "20000" // for each chain; its author runs half a million
+	franzBound   = "280s"
 )
 
 // franzNeedsCluster are its tests that one node cannot pass, with the reason.

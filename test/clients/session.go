@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	clientBound = 150 * time.Second // longest time of one client
+	clientBound = 300 * time.Second // longest time of one client
 	stepBound   = 30 * time.Second  // longest time of one step
 )
 
