@@ -81,5 +81,5 @@ kafka: ## start Apache Kafka on this machine (Java 17, Maven); BROKERS=3 for thr
 kafka-stop: ## stop what make kafka started; data and logs stay
 	@$(GO) run ./test/kafka stop
 
-conformance: ## run one list of what a broker must do on kfake and Apache Kafka; TARGETS=kfake for one
+conformance: ## run one list of what a broker must do on kfake and Apache Kafka; TARGETS="kfake apache raven" for all
 	@$(GO) run ./test/kafka conformance $(TARGETS)
