@@ -5,7 +5,7 @@ KILLS    ?= 50
 FUZZTIME ?= 30s
 TIMEOUT  ?= 10m
 BROKERS  ?= 1
-TARGETS  ?=
+TARGETS  ?= kfake apache raven
 CHAOS    ?= usual
 PKG      ?= ./...
 
@@ -81,5 +81,5 @@ kafka: ## start Apache Kafka on this machine (Java 17, Maven); BROKERS=3 for thr
 kafka-stop: ## stop what make kafka started; data and logs stay
 	@$(GO) run ./test/kafka stop
 
-conformance: ## run one list of what a broker must do on kfake and Apache Kafka; TARGETS="kfake apache raven" for all
+conformance: ## run one list of what a broker must do on our broker, kfake and Apache Kafka; TARGETS=raven for one
 	@$(GO) run ./test/kafka conformance $(TARGETS)
