@@ -12,6 +12,7 @@
 package document
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
@@ -100,18 +101,30 @@ func special(b []byte, i int) int {
 }
 
 // skipString returns the index after the string whose opening quote is at i, and whether it holds escapes; -1 if it
-// does not end.
+// does not end. Most strings hold none, and then a quote is all there is to look for.
 func skipString(b []byte, i int) (end int, escaped bool) {
-	for i++; ; {
+	i++
+	n := bytes.IndexByte(b[i:], '"')
+	if n < 0 {
+		return -1, false
+	}
+	if bytes.IndexByte(b[i:i+n], '\\') < 0 {
+		return i + n + 1, false
+	}
+	return skipEscaped(b, i), true
+}
+
+// skipEscaped returns the index after the string that begins at i, behind its quote; -1 if it does not end.
+func skipEscaped(b []byte, i int) int {
+	for {
 		i = special(b, i)
 		if i >= len(b) {
-			return -1, escaped
+			return -1
 		}
 		switch b[i] {
 		case '"':
-			return i + 1, escaped
+			return i + 1
 		case '\\':
-			escaped = true
 			i += 2
 		default:
 			i++
