@@ -15,6 +15,7 @@ import (
 	"cel.dev/cel-go/interpreter"
 
 	"ravenswood.dev/internal/document"
+	"ravenswood.dev/internal/spelling"
 )
 
 // problemsOf turns CEL's issues into sentences.
@@ -95,7 +96,7 @@ func didYouMean(env *cel.Env, name string) string {
 		if !utf8.ValidString(n) || strings.ContainsAny(n, "_@!<>=?&|+-*/%") {
 			continue
 		}
-		if d := editDistance(strings.ToLower(name), strings.ToLower(n)); d < distance && d < len(name) {
+		if d := spelling.Distance(strings.ToLower(name), strings.ToLower(n)); d < distance && d < len(name) {
 			best, distance = n, d
 		}
 	}
@@ -103,27 +104,6 @@ func didYouMean(env *cel.Env, name string) string {
 		return "fields of the event are written event.name"
 	}
 	return fmt.Sprintf("did you mean %q?", best)
-}
-
-// editDistance counts the letters to add, drop or change to get from a to b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // checkKind says at compile time what can be known of the result.

@@ -84,7 +84,7 @@ func disturb(t *testing.T, on string, target target, list []entry) {
 	for i, e := range list {
 		t.Run(e.name, func(t *testing.T) {
 			if e.level > wanted() {
-				t.Skip("SKIPPED, NOT TESTED: it takes long (make chaos-kafka, or RAVEN_CHAOS=usual)")
+				t.Skip("SKIPPED, NOT TESTED: it takes long (make chaos-kafka; a few stories only with CHAOS=full)")
 			}
 			e.run(t, on, target, fmt.Sprintf("job%d", i))
 		})

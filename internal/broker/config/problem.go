@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"ravenswood.dev/internal/spelling"
 )
 
 // A Problem is one setting that cannot be.
@@ -57,32 +59,11 @@ func closest(name string, definitions map[string]Definition) string {
 	}
 	best, fewest := "", 1+max(1, len(name)/4)
 	for _, n := range slices.Sorted(maps.Keys(definitions)) {
-		if e := edits(strings.ToLower(name), n); e < fewest {
+		if e := spelling.Distance(strings.ToLower(name), n); e < fewest {
 			best, fewest = n, e
 		}
 	}
 	return best
-}
-
-// edits counts the letters to add, drop or change to get from a to b.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // short cuts what a stranger may have made long.
