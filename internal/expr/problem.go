@@ -108,7 +108,7 @@ func didYouMean(env *cel.Env, name string) string {
 
 // checkKind says at compile time what can be known of the result.
 func checkKind(src string, t *cel.Type, want Kind) *Problem {
-	hint := ""
+	var hint string
 	switch {
 	case t.Kind() == types.DynKind, t.TypeName() == "optional_type":
 		return nil
