@@ -20,6 +20,8 @@ import (
 	"log/slog"
 	"time"
 
+	"ravenswood.dev/internal/engine/processor"
+	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/record"
 )
 
@@ -66,9 +68,38 @@ type Definition struct {
 	// Format says what the records of a spout hold; nil means JSON.
 	Format func(config any) record.Format
 
+	// Shape says what a bolt does to keys and what state it keeps; nil means nothing and none.
+	Shape func(config any) Shape
+
 	NewBolt  func(config any, env Env) (Bolt, error)
 	NewSpout func(config any, env Env) (Spout, error)
 	NewSink  func(config any, env Env) (Sink, error)
+	// NewProcessor makes a bolt with state, instead of NewBolt; it is called once per task.
+	NewProcessor func(config any, env Env) (processor.Processor, error)
+}
+
+// Shape is what the planner must know of a bolt to place it: see docs/internals/state.md.
+type Shape struct {
+	// Rekeys says that the bolt emits records under other keys than they came with. What follows and is Keyed gets
+	// them through an internal topic.
+	Rekeys bool
+	// Keyed says that the bolt needs all records of a key in one task. Bolts with stores are keyed.
+	Keyed bool
+	// Inputs names the sources of a join in their order ("left", "right"); nil means any number of sources, all alike.
+	Inputs []string
+	// Stores are the bolt's own, to be named within the bolt; the planner puts "<bolt>" or "<bolt>-<name>" before.
+	Stores []store.Spec
+	// Reads names stores of other bolts that it reads, as they are known in the plan: theirs come into the same stage
+	// (and so must be partitioned alike), or are global.
+	Reads []string
+	// Repartition asks for an internal topic before the bolt in any case, with that many partitions (0: as planned).
+	Repartition bool
+	Partitions  int
+	// Table says that the bolt turns its one source into a table; its first store is what can be asked for. If the
+	// source is a topic spout and the store is a plain key-value store, the topic is the changelog.
+	Table bool
+	// Global says that the table is kept whole in every process. Such a bolt emits nothing.
+	Global bool
 }
 
 // Problem is one thing wrong with settings.

@@ -1,12 +1,29 @@
 package component
 
-import "ravenswood.dev/internal/record"
+import (
+	"ravenswood.dev/internal/engine/processor"
+	"ravenswood.dev/internal/record"
+)
 
 // DefineBolt makes a bolt's Definition from its settings type C.
 func DefineBolt[C any](spec Spec, check func(*C) []Problem, open func(*C, Env) (Bolt, error)) Definition {
 	spec.Kind = KindBolt
 	d := define[C](spec, check)
 	d.NewBolt = func(config any, env Env) (Bolt, error) { return open(config.(*C), env) }
+	return d
+}
+
+// DefineProcessor makes the Definition of a bolt with state from its settings type C.
+func DefineProcessor[C any](spec Spec, check func(*C) []Problem, shape func(*C) Shape, open func(*C, Env) (processor.Processor, error)) Definition {
+	spec.Kind = KindBolt
+	d := WithShape(define[C](spec, check), shape)
+	d.NewProcessor = func(config any, env Env) (processor.Processor, error) { return open(config.(*C), env) }
+	return d
+}
+
+// WithShape adds what the planner must know of a bolt.
+func WithShape[C any](d Definition, shape func(*C) Shape) Definition {
+	d.Shape = func(config any) Shape { return shape(config.(*C)) }
 	return d
 }
 

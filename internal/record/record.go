@@ -21,6 +21,7 @@ type Record struct {
 	Time    time.Time // event time as the log has it
 	Format  Format    // what Value holds; a JSON value has been validated where it entered
 	Origin  Origin    // where the record entered the platform; kept through every hop, replay included
+	Old     []byte    // of a table's change: the value before, nil if there was none; never leaves its task
 }
 
 // Header is one header, in the order of the record.

@@ -17,6 +17,7 @@ import (
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/record"
 )
 
@@ -38,7 +39,11 @@ type Plan struct {
 	Replay      string // topic through which dead letters come back; also one of Inputs
 
 	Inputs     []Input
-	Bolts      []Bolt // each after what feeds it
+	Stages     []Stage // what is worked on together, upstream first
+	Globals    []Global
+	Tables     []Table // what can be asked for, sorted by name
+	Standbys   int     // copies of each stage's stores that are kept warm on other processes
+	Bolts      []Bolt  // each after what feeds it
 	Sinks      []Sink
 	Feeds      []Feed
 	Deliveries []Delivery
@@ -52,6 +57,49 @@ type Input struct {
 	Format record.Format
 	Start  string   // earliest or latest
 	Next   []Target // empty for the replay topic: a replayed record names its own place
+	Stage  int      // into Plan.Stages
+	// Repartition says that the topic is written by another stage of this topology and read by nobody else: records
+	// carry their origin, and what is read and committed is purged.
+	Repartition bool
+}
+
+// Stage is a sub-topology: the bolts that records reach from its inputs without passing a topic. A stage with stores has
+// one task per partition number, which owns that partition of all inputs (they have equally many) and of all stores; in
+// one without, every partition of every input is a task by itself.
+type Stage struct {
+	Name     string // stays the same between versions of the topology as long as its stores do: names folders
+	Inputs   []int  // into Plan.Inputs
+	Bolts    []int  // into Plan.Bolts, each after what feeds it
+	Stores   []Store
+	Stateful bool
+	// Partitions is the number of tasks of a stateful stage as far as the files say; what counts is what the input
+	// topics have when the topology starts.
+	Partitions int
+	Replay     string // topic through which dead letters of the stage come back; one of its inputs
+}
+
+// Store is a store of a stage, one instance per task.
+type Store struct {
+	store.Spec
+	Bolt      string // whose it is
+	Changelog string // topic; empty if it is not logged
+	Source    bool   // the changelog is an input topic: nothing is written to it, restore ends at the committed offset
+}
+
+// Global is a table that every process keeps whole.
+type Global struct {
+	Name   string // of the table, and of its store
+	Topic  string
+	Store  store.Spec
+	Format record.Format
+}
+
+// Table is a store that can be asked for under a name.
+type Table struct {
+	Name   string
+	Stage  int // into Plan.Stages; -1: global
+	Store  store.Spec
+	Format record.Format // of the values
 }
 
 // Bolt is a bolt in the graph.
@@ -60,19 +108,26 @@ type Bolt struct {
 	Component component.Definition
 	Config    any
 	Next      [][]Target // by port
+	Stage     int        // into Plan.Stages
+	// Late says that the bolt runs when records are released, in the order of their task, because it or a bolt before
+	// it keeps state; else it runs as soon as its record's lane is free.
+	Late bool
 }
 
 // Sink is a topic that results are written to: a topic sink's own, or the internal topic of a delivery.
 type Sink struct {
 	Name     string
 	Topic    string
-	Internal bool // the topic feeds a delivery: records carry their origin
+	Internal bool // the topic feeds a delivery or another stage: records carry their origin
+	// Repartition says that the topic is an input of another stage of this topology.
+	Repartition bool
 }
 
 // Target is where a record goes next.
 type Target struct {
 	Sink  bool // else a bolt
 	Index int  // into Plan.Sinks or Plan.Bolts
+	Input int  // which of the bolt's sources this is
 }
 
 // Feed brings records of an outside spout into an internal topic. It runs where partition 0 of that topic is assigned.
