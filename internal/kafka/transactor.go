@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,9 +45,11 @@ type TransactorConfig struct {
 	Manual        map[string]bool          // topics whose records name their partition; elsewhere the key picks it
 	MaxRecord     func(topic string) int32 // largest record batch the topic takes, in bytes; nil means Kafka's default
 	Transactional bool                     // else offsets are committed after the flush, without a transaction
+	Tracked       map[string]bool          // topics whose written offsets Written reports
 
 	// The rebalance callbacks. The group waits for them; partitions given up are still owned while Revoked runs.
-	// Assigned runs before offsets are read, after the id's last transaction has ended.
+	// Assigned runs after the id's last transaction has ended, with what the group has committed for the partitions
+	// already known (Committed, CommittedMeta), and before anything of them is fetched: what it pauses stays unread.
 	Assigned func(ctx context.Context, partitions map[string][]int32) error
 	// Begin overrides where a partition begins, for members whose offsets are kept elsewhere; nil, or false, takes
 	// what the group has committed.
@@ -73,17 +74,22 @@ type Transactor struct {
 	failed   atomic.Pointer[error] // first failed produce since the last commit
 	assigned atomic.Pointer[error] // failed assignment
 
-	mu        sync.Mutex
-	committed map[string]map[int32]int64 // offsets the group had when partitions were assigned; GUARDED_BY(mu)
+	writes    writes
+	positions positions
+	life      context.Context // ends when Close begins
+	end       context.CancelFunc
 }
 
 // NewTransactor joins the group. With Transactional set it also takes the id over from any predecessor before it reads
 // an offset.
 func NewTransactor(cfg TransactorConfig) (*Transactor, error) {
-	t := &Transactor{cfg: cfg, committed: make(map[string]map[int32]int64)}
+	t := &Transactor{cfg: cfg}
+	t.life, t.end = context.WithCancel(context.Background())
+	t.writes.tracked = cfg.Tracked
 	versions := kversion.Stable()
-	// From version 6 on TxnOffsetCommit names topics by id only; we name them by name.
+	// From these versions on the requests name topics by id only; we name them by name.
 	versions.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), 5)
+	versions.SetMaxKeyVersion(int16(kmsg.OffsetFetch), 9)
 	opts := append(cfg.Options(),
 		kgo.MaxVersions(versions),
 		kgo.ConsumerGroup(cfg.Group),
@@ -102,7 +108,7 @@ func NewTransactor(cfg TransactorConfig) (*Transactor, error) {
 		kgo.OnPartitionsAssigned(t.onAssigned),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { cfg.Revoked(p) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, p map[string][]int32) { cfg.Lost(p) }),
-		kgo.AdjustFetchOffsetsFn(t.noteOffsets),
+		kgo.AdjustFetchOffsetsFn(t.beginAt),
 	)
 	if cfg.MaxRecord != nil {
 		opts = append(opts, kgo.ProducerBatchMaxBytesFn(cfg.MaxRecord))
@@ -118,65 +124,30 @@ func NewTransactor(cfg TransactorConfig) (*Transactor, error) {
 	return t, nil
 }
 
-// onAssigned fences the predecessor, then tells the owner. The client reads offsets only after it returns, so whatever
-// the predecessor had committed is seen and whatever it had open is gone.
-func (t *Transactor) onAssigned(ctx context.Context, cl *kgo.Client, partitions map[string][]int32) {
+// onAssigned fences the predecessor, reads what the group has committed, then tells the owner. The client reads offsets
+// only after it returns, so whatever the predecessor had committed is seen and whatever it had open is gone.
+func (t *Transactor) onAssigned(ctx context.Context, _ *kgo.Client, partitions map[string][]int32) {
 	if len(partitions) == 0 {
 		return
 	}
-	if t.cfg.Transactional {
-		if _, _, err := cl.ProducerID(ctx); err != nil {
-			t.fail(&t.assigned, fmt.Errorf("take over transactional id %q: %w", t.cfg.ID, err))
-			return
-		}
-	}
-	if err := t.cfg.Assigned(ctx, partitions); err != nil {
+	if err := t.assign(ctx, partitions); err != nil {
 		t.fail(&t.assigned, err)
 	}
 }
 
-// noteOffsets remembers what the group had committed and applies Latest. It refuses to let reading begin after a failed
-// assignment.
-func (t *Transactor) noteOffsets(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	if err := t.assigned.Load(); err != nil {
-		return nil, *err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for topic, partitions := range offsets {
-		for p, o := range partitions {
-			at := o.EpochOffset().Offset
-			if t.cfg.Begin != nil {
-				offset, ok, err := t.cfg.Begin(ctx, topic, p)
-				if err != nil {
-					t.fail(&t.assigned, err)
-					return nil, err
-				}
-				if ok {
-					at = offset
-					partitions[p] = kgo.NewOffset().At(offset)
-				}
-			}
-			if at < 0 && t.cfg.Latest[topic] {
-				partitions[p] = kgo.NewOffset().AtEnd()
-			}
-			if t.committed[topic] == nil {
-				t.committed[topic] = make(map[int32]int64)
-			}
-			t.committed[topic][p] = max(at, -1)
+func (t *Transactor) assign(ctx context.Context, partitions map[string][]int32) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.life, cancel)()
+	if t.cfg.Transactional {
+		if _, _, err := t.cl.ProducerID(ctx); err != nil {
+			return fmt.Errorf("take over transactional id %q: %w", t.cfg.ID, err)
 		}
 	}
-	return offsets, nil
-}
-
-// Committed returns the offset the group had committed for a partition when it was assigned, -1 for none.
-func (t *Transactor) Committed(topic string, partition int32) int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if at, ok := t.committed[topic][partition]; ok {
-		return at
+	if err := t.readPositions(ctx, partitions); err != nil {
+		return err
 	}
-	return -1
+	return t.cfg.Assigned(ctx, partitions)
 }
 
 // Poll waits for records, at most max, until ctx is done. Errors of the member as a whole are returned; what a single
@@ -204,7 +175,8 @@ func (t *Transactor) Poll(ctx context.Context, max int) (kgo.Fetches, error) {
 	return fetches, nil
 }
 
-// Pause stops reading partitions; nothing of them is lost.
+// Pause stops reading partitions; nothing of them is lost. It also holds for partitions that are being assigned, and
+// lasts over rebalances until Resume.
 func (t *Transactor) Pause(partitions map[string][]int32) { t.cl.PauseFetchPartitions(partitions) }
 
 // Resume undoes Pause.
@@ -225,9 +197,11 @@ func (t *Transactor) Produce(ctx context.Context, r *kgo.Record) {
 
 // promise is the one latch for all produces: kgo commits what succeeded if it is asked to, so we must not ask.
 func (t *Transactor) promise(r *kgo.Record, err error) {
-	if err != nil && t.failed.Load() == nil {
+	if err != nil {
 		t.fail(&t.failed, fmt.Errorf("write topic %q: %w", r.Topic, err))
+		return
 	}
+	t.writes.acknowledged(r)
 }
 
 // Failed returns the first failed produce since the last commit, so that its owner need not wait for the commit.
@@ -236,116 +210,6 @@ func (t *Transactor) Failed() error {
 		return classify(*err)
 	}
 	return nil
-}
-
-// Offsets are next offsets to read, by topic and partition.
-type Offsets map[string]map[int32]int64
-
-// Commit makes everything produced since the last commit visible together with the offsets, or nothing of it. Step is
-// called with the name of each step that was reached. ctx ends the wait for a broker that does not answer; what became
-// of the transaction is then unknown and ErrAborted is returned, as for every failure.
-func (t *Transactor) Commit(ctx context.Context, offsets Offsets, step func(string)) error {
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
-	defer cancel()
-	step("before-flush")
-	if err := t.cl.Flush(ctx); err != nil {
-		return fmt.Errorf("flush: %w: %w", err, ErrAborted)
-	}
-	if err := t.Failed(); err != nil {
-		return err
-	}
-	step("after-flush")
-	if !t.cfg.Transactional || !t.inTxn {
-		// Nothing was produced, so nothing has to be atomic with the offsets. (An empty transaction is no option:
-		// the client would end it without telling the broker and leave the offsets pending.)
-		err := t.commitPlain(ctx, offsets)
-		t.inTxn = false
-		step("after-end")
-		return err
-	}
-	if err := t.commitOffsets(ctx, offsets); err != nil {
-		return err
-	}
-	step("after-offsets")
-	if err := t.cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
-		return fmt.Errorf("end transaction: %w: %w", err, classify(err))
-	}
-	t.inTxn = false
-	step("after-end")
-	return nil
-}
-
-// commitOffsets adds the offsets to the open transaction. The group's generation goes with them, so a member that lost
-// its partitions is refused (KIP-447).
-func (t *Transactor) commitOffsets(ctx context.Context, offsets Offsets) error {
-	id, epoch, err := t.cl.ProducerID(ctx)
-	if err != nil {
-		return fmt.Errorf("commit offsets: %w: %w", err, ErrAborted)
-	}
-	member, generation := t.cl.GroupMetadata()
-	req := kmsg.NewPtrTxnOffsetCommitRequest()
-	req.TransactionalID, req.Group = t.cfg.ID, t.cfg.Group
-	req.ProducerID, req.ProducerEpoch = id, epoch
-	req.MemberID, req.Generation, req.InstanceID = member, generation, &t.cfg.ID
-	for topic, partitions := range offsets {
-		rt := kmsg.NewTxnOffsetCommitRequestTopic()
-		rt.Topic = topic
-		for p, at := range partitions {
-			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-			rp.Partition, rp.Offset = p, at
-			rt.Partitions = append(rt.Partitions, rp)
-		}
-		req.Topics = append(req.Topics, rt)
-	}
-	resp, err := req.RequestWith(ctx, t.cl)
-	if err != nil {
-		return fmt.Errorf("commit offsets: %w: %w", err, ErrAborted)
-	}
-	for _, rt := range resp.Topics {
-		for _, rp := range rt.Partitions {
-			if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
-				return fmt.Errorf("commit offset of topic %q partition %d: %w: %w", rt.Topic, rp.Partition, err, classify(err))
-			}
-		}
-	}
-	return nil
-}
-
-func (t *Transactor) commitPlain(ctx context.Context, offsets Offsets) error {
-	commit := make(map[string]map[int32]kgo.EpochOffset, len(offsets))
-	for topic, partitions := range offsets {
-		commit[topic] = make(map[int32]kgo.EpochOffset, len(partitions))
-		for p, at := range partitions {
-			commit[topic][p] = kgo.EpochOffset{Epoch: -1, Offset: at}
-		}
-	}
-	if len(commit) == 0 {
-		return nil
-	}
-	var failed error
-	t.cl.CommitOffsetsSync(ctx, commit, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-		if err != nil {
-			failed = fmt.Errorf("commit offsets: %w: %w", err, ErrAborted)
-			return
-		}
-		for _, rt := range resp.Topics {
-			for _, rp := range rt.Partitions {
-				if err := kerr.ErrorForCode(rp.ErrorCode); err != nil && failed == nil {
-					failed = fmt.Errorf("commit offset of topic %q partition %d: %w: %w", rt.Topic, rp.Partition, err, classify(err))
-				}
-			}
-		}
-	})
-	return failed
-}
-
-// Abort ends the open transaction without effect, as far as the broker can be reached.
-func (t *Transactor) Abort(ctx context.Context) {
-	if t.cfg.Transactional && t.inTxn {
-		_ = t.cl.AbortBufferedRecords(ctx)
-		_ = t.cl.EndTransaction(ctx, kgo.TryAbort) // unanswered: the successor's takeover or the timeout ends it
-		t.inTxn = false
-	}
 }
 
 // Replaced says whether another process has joined the group under our id. A member that was fenced asks before it
@@ -368,6 +232,7 @@ func (t *Transactor) Replaced(ctx context.Context) bool {
 // partitions as they were. The client waits for a join that is under way, which may take the group a while; what is
 // left of it then ends by itself, because the successor's join or Leave answers it.
 func (t *Transactor) Close() {
+	t.end()
 	closed := make(chan struct{})
 	go func() { defer close(closed); t.cl.CloseAllowingRebalance() }()
 	select {
