@@ -56,6 +56,9 @@ type TransactorConfig struct {
 	Begin   func(ctx context.Context, topic string, partition int32) (offset int64, ok bool, err error)
 	Revoked func(partitions map[string][]int32)
 	Lost    func(partitions map[string][]int32)
+
+	// Tasks has the group share tasks instead of single partitions; nil leaves it to the cooperative-sticky balancer.
+	Tasks *Tasks
 }
 
 // Transactor is one member of a consumer group that produces and commits a chosen prefix of what it has read, in one
