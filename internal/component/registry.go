@@ -20,7 +20,7 @@ func NewRegistry(definitions ...Definition) *Registry {
 		if _, twice := r.byName[d.Spec.Kind][d.Spec.Name]; twice {
 			panic(fmt.Sprintf("register %s %q: registered twice", d.Spec.Kind, d.Spec.Name))
 		}
-		if !d.Spec.Internal && d.NewBolt == nil && d.NewSpout == nil && d.NewSink == nil {
+		if !d.Spec.Internal && d.NewBolt == nil && d.NewProcessor == nil && d.NewSpout == nil && d.NewSink == nil {
 			panic(fmt.Sprintf("register %s %q: it has no constructor", d.Spec.Kind, d.Spec.Name))
 		}
 		r.byName[d.Spec.Kind][d.Spec.Name] = d

@@ -36,6 +36,11 @@ const (
 	CodeGroupConflict    = "group-conflict"     // two topologies would share a consumer group
 	CodeMixedFormats     = "mixed-formats"      // records of several formats reach an outside sink
 	CodeLimitInvalid     = "limit-invalid"      // limits that contradict each other
+	CodeUnknownTable     = "unknown-table"      // a bolt reads a table or store that there is not
+	CodeJoinInputs       = "join-inputs"        // a join, or a table, is fed by another number of sources than it has sides
+	CodeGlobalTable      = "global-table"       // a global table that is not fed by a topic alone, or that feeds something
+	CodeCoPartitioning   = "co-partitioning"    // topics that are worked on together have different numbers of partitions
+	CodeTableForgets     = "table-forgets"      // a table is made of a topic that forgets its records
 )
 
 // Build checks everything that can be known without running and plans the topologies. A topology with an error has no
@@ -108,8 +113,9 @@ func (c *checker) topology(t manifest.Topology, reg *component.Registry) *Plan {
 		return nil
 	}
 	p := newPlan(t)
+	c.cut(here, g)
 	c.wire(here, p, g)
-	c.topics(here, p)
+	c.topics(here, p, g)
 	if c.errors > before {
 		return nil
 	}

@@ -127,7 +127,7 @@ func TestPlanOfAWholeTopology(t *testing.T) {
 	sink := func(i int) topology.Target { return topology.Target{Sink: true, Index: i} }
 	wantInputs := []topology.Input{
 		{Name: "clicks", Topic: "clicks", Format: record.Text, Start: "latest", Next: []topology.Target{sink(1)}},
-		{Name: "made", Topic: "orders.made.feed", Format: record.JSON, Start: "earliest", Next: []topology.Target{bolt(0)}},
+		{Name: "made", Topic: "orders.made.feed", Format: record.JSON, Start: "earliest", Stage: 1, Next: []topology.Target{bolt(0)}},
 		{Topic: "orders.replay", Start: "earliest"},
 	}
 	if !reflect.DeepEqual(p.Inputs, wantInputs) {

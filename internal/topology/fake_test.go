@@ -6,9 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/component/topic"
+	"ravenswood.dev/internal/engine/processor"
+	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/manifest"
 	"ravenswood.dev/internal/record"
 	"ravenswood.dev/internal/topology"
@@ -21,6 +24,18 @@ type (
 	}
 	calls struct {
 		Service string `yaml:"service" required:"true" doc:"Service."`
+	}
+	shaped struct {
+		Inputs      []string `yaml:"inputs" doc:"Sides of a join."`
+		Stores      []string `yaml:"stores" doc:"Stores, some as kind:name."`
+		Reads       []string `yaml:"reads" doc:"Stores."`
+		Rekeys      bool     `yaml:"rekeys" doc:"It does."`
+		Keyed       bool     `yaml:"keyed" doc:"It is."`
+		Repartition bool     `yaml:"repartition" doc:"Always."`
+		Partitions  int      `yaml:"partitions" doc:"So many."`
+		Table       bool     `yaml:"table" doc:"It is one."`
+		Global      bool     `yaml:"global" doc:"It is one."`
+		Expression  string   `yaml:"expression" doc:"What it computes."`
 	}
 	expression struct {
 		When string `yaml:"when" required:"true" doc:"Expression."`
@@ -44,6 +59,32 @@ func fakeBolt[C any](name string, check func(*C) []component.Problem) component.
 	return component.DefineBolt(component.Spec{Name: name}, check, func(*C, component.Env) (component.Bolt, error) { return fake{}, nil })
 }
 
+// shape is what the settings say.
+func (c *shaped) shape() component.Shape {
+	s := component.Shape{Rekeys: c.Rekeys, Keyed: c.Keyed, Inputs: c.Inputs, Reads: c.Reads, Repartition: c.Repartition, Partitions: c.Partitions, Table: c.Table, Global: c.Global}
+	for _, name := range c.Stores {
+		spec := store.Spec{Name: strings.TrimPrefix(name, "own")}
+		switch kind, rest, ok := strings.Cut(name, ":"); {
+		case !ok:
+		case kind == "window":
+			spec = store.Spec{Name: rest, Kind: store.KindWindow, Retention: 24 * time.Hour, Window: time.Hour}
+		case kind == "versioned":
+			spec = store.Spec{Name: rest, Kind: store.KindVersioned, Retention: 24 * time.Hour}
+		case kind == "unlogged":
+			spec = store.Spec{Name: rest, Unlogged: true}
+		}
+		s.Stores = append(s.Stores, spec)
+	}
+	return s
+}
+
+type fakeProcessor struct{}
+
+func (fakeProcessor) Open(processor.Context) error      { return nil }
+func (fakeProcessor) Process(int, *record.Record) error { return nil }
+
+func openProcessor(*shaped, component.Env) (processor.Processor, error) { return fakeProcessor{}, nil }
+
 func fakeSpout(name string) component.Definition {
 	return component.DefineSpout(component.Spec{Name: name}, nil, func(*noSettings, component.Env) (component.Spout, error) { return fake{}, nil })
 }
@@ -55,6 +96,15 @@ func fakes() *component.Registry {
 		component.WithFormat(fakeSpout("bytes"), func(*noSettings) record.Format { return record.Raw }),
 		fakeBolt[noSettings]("pass", nil),
 		component.WithPorts(fakeBolt[branches]("branch", nil), func(c *branches) []string { return c.To }),
+		component.WithShape(fakeBolt[shaped]("rekey", nil), func(*shaped) component.Shape { return component.Shape{Rekeys: true} }),
+		component.WithShape(fakeBolt[shaped]("shaped", nil), (*shaped).shape),
+		component.DefineBolt(component.Spec{Name: "wait", Blocking: true}, nil, func(*noSettings, component.Env) (component.Bolt, error) { return fake{}, nil }),
+		component.DefineProcessor(component.Spec{Name: "keep"}, nil, (*shaped).shape, openProcessor),
+		component.DefineProcessor(component.Spec{Name: "count"}, nil, func(c *shaped) component.Shape {
+			own := *c
+			own.Stores = append([]string{"own"}, c.Stores...)
+			return own.shape()
+		}, openProcessor),
 		component.WithUses(fakeBolt[calls]("call", nil), func(c *calls) []string { return []string{c.Service} }),
 		fakeBolt("filter", func(c *expression) []component.Problem {
 			if i := strings.Index(c.When, "=>"); i >= 0 {

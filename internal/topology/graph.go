@@ -14,6 +14,8 @@ import (
 type graph struct {
 	spouts, bolts, sinks []*node // sorted by name; bolts in topological order once checked
 	byName               map[string]*node
+	stores               map[string]*node // who keeps the store of that name
+	hops                 []*hop           // internal topics between bolts, sorted by name; see cut
 }
 
 // node is a spout, bolt or sink.
@@ -25,6 +27,13 @@ type node struct {
 	ports []string // names of the outputs; the unnamed one is ""
 	from  []source
 	to    [][]*node // by port
+
+	shape   component.Shape
+	reads   []*node // whose stores it reads
+	through []*hop  // by source: the internal topic its records take; nil: none
+	rekeyed bool    // the records it emits may have other keys than those that came from the last topic
+	late    bool    // it or a bolt before it keeps state
+	stage   int     // into Plan.Stages
 }
 
 // source is one output of a node.
@@ -41,7 +50,7 @@ const nodesMax = 1000
 // graph resolves who feeds whom and checks that records can flow: where every bolt and sink is fed, nothing is fed from
 // itself and only spouts begin, each of them is reached by some spout's records.
 func (c *checker) graph(here at, t manifest.Topology, reg *component.Registry) *graph {
-	g := &graph{byName: map[string]*node{}}
+	g := &graph{byName: map[string]*node{}, stores: map[string]*node{}}
 	spec := here.in("spec")
 	if n := len(t.Spec.Spouts) + len(t.Spec.Bolts) + len(t.Spec.Sinks); n > nodesMax {
 		c.errorf(spec, CodeLimitInvalid, "split the topology", "read topology %q: it has %d spouts, bolts and sinks, more than %d", t.Metadata.Name, n, nodesMax)
@@ -60,6 +69,7 @@ func (c *checker) graph(here at, t manifest.Topology, reg *component.Registry) *
 	if !cyclic {
 		g.bolts = inOrder(g.bolts)
 	}
+	c.state(here, g)
 	return g
 }
 
@@ -72,6 +82,7 @@ func (c *checker) nodes(here at, g *graph, kind component.Kind, written map[stri
 		n.def, _ = reg.Lookup(kind, n.Component)
 		if n.Config != nil {
 			n.ports = portsOf(n)
+			n.shape = shapeOf(n)
 		}
 		n.to = make([][]*node, len(n.ports))
 		if other, taken := g.byName[name]; taken {
@@ -260,12 +271,21 @@ func (c *checker) unused(here at, g *graph) {
 			continue
 		}
 		for port, name := range b.ports {
-			if len(b.to[port]) == 0 {
+			if len(b.to[port]) == 0 && !b.optional(name) {
 				c.dropped(b.place(here), b, name)
 			}
 		}
 	}
 }
+
+// optional says whether it is normal that nobody takes an output: what a bolt keeps can be asked for, and few want the
+// records that came too late.
+func (b *node) optional(output string) bool {
+	return b.asked() >= 0 || output == lateOutput && b.def.NewProcessor != nil
+}
+
+// lateOutput is where bolts with windows send the records that came too late for them.
+const lateOutput = "late"
 
 func (c *checker) dropped(here at, b *node, output string) {
 	if output == "" {

@@ -23,37 +23,88 @@ const (
 	deadRetention    = 30 * 24 * time.Hour // as long as a person may take to look
 )
 
-// wire fills in the parts of a plan and where records go between them. The graph has been checked.
+// wire fills in the parts of a plan and where records go between them. The graph has been checked and cut.
 func (c *checker) wire(here at, p *Plan, g *graph) {
-	targets := map[*node]Target{}
-	for i, b := range g.bolts {
-		targets[b] = Target{Index: i}
-	}
-	for i, s := range g.sinks {
-		targets[s] = Target{Sink: true, Index: i}
-	}
-	next := func(to []*node) []Target {
-		var all []Target
-		for _, n := range to {
-			all = append(all, targets[n])
-		}
-		slices.SortFunc(all, compareTargets)
-		return all
-	}
+	w := g.numbers()
 	for _, s := range g.spouts {
-		p.Inputs = append(p.Inputs, c.input(p, s, next(s.to[0])))
+		if s.read() {
+			p.Inputs = append(p.Inputs, c.input(p, s, w.next(s, 0)))
+		}
 	}
-	p.Inputs = append(p.Inputs, Input{Topic: p.Replay, Format: record.Raw, Start: "earliest"})
+	for _, h := range g.hops {
+		var next []Target
+		for _, e := range h.to {
+			next = append(next, Target{Index: w.bolts[e.bolt], Input: e.input})
+		}
+		slices.SortFunc(next, compareTargets)
+		p.Inputs = append(p.Inputs, Input{Name: h.name, Topic: p.Name + "." + h.name, Format: c.hopFormat(here, h), Start: "earliest", Next: next, Repartition: true})
+	}
 	for _, b := range g.bolts {
+		if b.shape.Global {
+			continue
+		}
 		bolt := Bolt{Name: b.name, Component: b.def, Config: b.Config, Next: make([][]Target, len(b.ports))}
-		for port, to := range b.to {
-			bolt.Next[port] = next(to)
+		for port := range b.to {
+			bolt.Next[port] = w.next(b, port)
 		}
 		p.Bolts = append(p.Bolts, bolt)
 	}
 	for _, s := range g.sinks {
 		p.Sinks = append(p.Sinks, c.sink(here, p, s))
 	}
+	for _, h := range g.hops {
+		p.Sinks = append(p.Sinks, Sink{Name: h.name, Topic: p.Name + "." + h.name, Internal: true, Repartition: true})
+	}
+	c.stages(here, p, g)
+	c.globals(here, p, g)
+	c.tables(p, g)
+}
+
+// numbers are the places of a graph's parts in the plan.
+type numbers struct {
+	bolts, sinks map[*node]int
+	hops         map[*hop]int // among the sinks
+}
+
+func (g *graph) numbers() numbers {
+	w := numbers{bolts: map[*node]int{}, sinks: map[*node]int{}, hops: map[*hop]int{}}
+	for _, b := range g.bolts {
+		if !b.shape.Global {
+			w.bolts[b] = len(w.bolts)
+		}
+	}
+	for i, s := range g.sinks {
+		w.sinks[s] = i
+	}
+	for i, h := range g.hops {
+		w.hops[h] = len(g.sinks) + i
+	}
+	return w
+}
+
+// next lists where the records of an output go.
+func (w numbers) next(n *node, port int) []Target {
+	var all []Target
+	for _, to := range n.to[port] {
+		t := Target{Sink: true, Index: w.sinks[to]}
+		if to.kind == component.KindBolt {
+			input := slices.Index(to.from, source{n, port})
+			t = Target{Index: w.bolts[to], Input: input}
+			if h := to.through[input]; h != nil {
+				t = Target{Sink: true, Index: w.hops[h]}
+			}
+		}
+		if !to.shape.Global && !slices.Contains(all, t) {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, compareTargets)
+	return all
+}
+
+// replayInput is what the workers read dead letters from that come back.
+func replayInput(topic string, stage int) Input {
+	return Input{Topic: topic, Format: record.Raw, Start: "earliest", Stage: stage}
 }
 
 // compareTargets puts bolts before sinks, each in the order of the plan.
@@ -103,46 +154,75 @@ func (c *checker) sink(here at, p *Plan, s *node) Sink {
 
 // deliveryFormat is the format of the records that reach a sink; raw if they have several.
 func (c *checker) deliveryFormat(here at, s *node) record.Format {
-	formats := map[record.Format]bool{}
-	seen := map[*node]bool{}
-	var walk func(n *node)
-	walk = func(n *node) {
-		if seen[n] {
-			return
-		}
-		seen[n] = true
-		if n.kind == component.KindSpout {
-			formats[formatOf(n)] = true
-		}
-		for _, f := range n.from {
-			walk(f.node)
+	format, mixed := formatOfAll(s.from)
+	if mixed {
+		c.warnf(s.place(here).in("from"), CodeMixedFormats, "give each format a sink of its own", "read sink %q: records of several formats reach it, it gets them as raw bytes", s.name)
+	}
+	return format
+}
+
+// hopFormat is the format of the records that take a topic between bolts; raw if they have several.
+func (c *checker) hopFormat(here at, h *hop) record.Format {
+	format, mixed := formatOfAll(h.from)
+	if b := h.to[0].bolt; mixed {
+		c.warnf(b.place(here).in("from"), CodeMixedFormats, "give each format a bolt of its own", "read bolt %q: records of several formats reach it, it gets them as raw bytes", b.name)
+	}
+	return format
+}
+
+// formatOfAll is the format of the records of some sources; raw if they have several.
+func formatOfAll(from []source) (format record.Format, mixed bool) {
+	formats, seen := map[record.Format]bool{}, map[*node]bool{}
+	var walk func(from []source)
+	walk = func(from []source) {
+		for _, s := range from {
+			switch {
+			case seen[s.node]:
+			case s.node.kind == component.KindSpout, s.node.def.Format != nil:
+				formats[formatOf(s.node)] = true
+			default:
+				seen[s.node] = true
+				walk(s.node.from)
+			}
 		}
 	}
-	walk(s)
+	walk(from)
 	if len(formats) > 1 {
-		c.warnf(s.place(here).in("from"), CodeMixedFormats, "give each format a sink of its own", "read sink %q: records of several formats reach it, it gets them as raw bytes", s.name)
-		return record.Raw
+		return record.Raw, true
 	}
 	for f := range formats {
-		return f
+		return f, false
 	}
-	return record.JSON
+	return record.JSON, false
+}
+
+// flowing is the format of what a bolt emits and keeps, as far as it is known.
+func flowing(b *node) record.Format {
+	format, _ := formatOfAll([]source{{node: b}})
+	return format
 }
 
 // topics lists the topics a plan needs.
-func (c *checker) topics(here at, p *Plan) {
+func (c *checker) topics(here at, p *Plan, g *graph) {
 	needed := map[string]Topic{}
-	for _, in := range p.Inputs {
-		if in.Topic != p.Replay {
-			needed[in.Topic] = c.external(in.Topic)
+	for _, s := range g.spouts {
+		if config, ok := s.Config.(*topic.SpoutConfig); ok {
+			needed[config.Name] = c.external(config.Name)
+		}
+	}
+	for _, name := range p.remembered() {
+		if t := needed[name]; !t.Declared {
+			t.Spec.Cleanup, t.Spec.Retention = "compact", 0
+			needed[name] = t
 		}
 	}
 	for _, f := range p.Feeds {
 		needed[f.Topic] = c.internal(here, f.Topic, api.TopicSpec{Partitions: feedPartitions, Retention: api.Duration(deliverRetention), Cleanup: "delete"})
 	}
+	c.stageTopics(here, p, g, needed)
 	partitions := 0
-	for _, t := range needed {
-		partitions = max(partitions, t.Spec.Partitions)
+	for _, in := range p.Inputs {
+		partitions = max(partitions, needed[in.Topic].Spec.Partitions)
 	}
 	for _, s := range p.Sinks {
 		if _, known := needed[s.Topic]; !s.Internal && !known {
@@ -151,8 +231,10 @@ func (c *checker) topics(here at, p *Plan) {
 	}
 	own := map[string]api.TopicSpec{
 		p.DeadLetters: {Partitions: partitions, Retention: api.Duration(deadRetention), Cleanup: "delete"},
-		p.Replay:      {Partitions: partitions, Retention: api.Duration(deadRetention), Cleanup: "delete"},
 		p.Parked:      {Partitions: partitions, Cleanup: "compact"},
+	}
+	if p.reads(p.Replay) {
+		own[p.Replay] = api.TopicSpec{Partitions: partitions, Retention: api.Duration(deadRetention), Cleanup: "delete"}
 	}
 	for _, d := range p.Deliveries {
 		own[d.Topic] = api.TopicSpec{Partitions: partitions, Retention: api.Duration(deliverRetention), Cleanup: "delete"}
@@ -164,6 +246,27 @@ func (c *checker) topics(here at, p *Plan) {
 		p.Topics = append(p.Topics, needed[name])
 	}
 	c.declaredInternals(p, partitions)
+}
+
+// remembered lists the topics that tables are read from for good: they must not lose the newest record of a key.
+func (p *Plan) remembered() []string {
+	var all []string
+	for _, st := range p.Stages {
+		for _, s := range st.Stores {
+			if s.Source {
+				all = append(all, s.Changelog)
+			}
+		}
+	}
+	for _, g := range p.Globals {
+		all = append(all, g.Topic)
+	}
+	return all
+}
+
+// reads says whether a topic is an input of the plan.
+func (p *Plan) reads(topic string) bool {
+	return slices.ContainsFunc(p.Inputs, func(in Input) bool { return in.Topic == topic })
 }
 
 // declaredInternals checks Topic resources that give a topology's own topics another shape.

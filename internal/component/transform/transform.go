@@ -38,7 +38,7 @@ type Headers struct {
 
 // Definition is the component.
 func Definition() component.Definition {
-	return component.DefineBolt(component.Spec{
+	return component.WithShape(component.DefineBolt(component.Spec{
 		Name:    "transform",
 		Summary: "Sets, removes and renames fields, and computes the key and headers, by expressions.",
 		Doc:     doc,
@@ -48,8 +48,11 @@ func Definition() component.Definition {
 			{Title: "Tidy up", YAML: "transform: {rename: {ts: time, user.mail: user.email}, remove: [user.password, debug]}"},
 			{Title: "A field with a default, and a header from it", YAML: `transform: {set: {segment: 'event.?user.segment.orValue("none")'}, headers: {set: {segment: 'event.?user.segment.orValue("none")'}}}`},
 		},
-	}, validate, open)
+	}, validate, open), shape)
 }
+
+// shape says that records with a computed key belong elsewhere.
+func shape(c *Config) component.Shape { return component.Shape{Rekeys: c.Key != ""} }
 
 func validate(c *Config) []component.Problem {
 	if len(c.Set)+len(c.Remove)+len(c.Rename)+len(c.Headers.Set)+len(c.Headers.Remove) == 0 && c.Key == "" {

@@ -186,3 +186,14 @@ func BenchmarkTransform1KB(b *testing.B) {
 		}
 	}
 }
+
+func TestOnlyAKeyMakesOtherKeys(t *testing.T) {
+	for _, c := range []struct {
+		config Config
+		want   bool
+	}{{Config{Key: "event.id"}, true}, {Config{Set: map[string]string{"key": "event.id"}}, false}, {Config{Headers: Headers{Remove: []string{"a"}}}, false}} {
+		if shape := Definition().Shape(&c.config); shape.Rekeys != c.want || shape.Keyed || len(shape.Stores) > 0 {
+			t.Errorf("%+v: %+v", c.config, shape)
+		}
+	}
+}
