@@ -35,7 +35,8 @@ type Entry struct {
 }
 
 // KeyValue is a table: one entry per key. A read that fails makes the whole State fail (State.Err) and answers as if
-// nothing was there. Returned bytes are valid until the next write; Iterators see the store as it was when they began.
+// nothing was there. Returned bytes are never overwritten and must not be changed; iterators see the store as it was when
+// they began. With a retention, an entry is gone when its time plus the retention is before the observed time.
 type KeyValue interface {
 	Get(key []byte) (Entry, bool)
 	Put(key []byte, e Entry)
@@ -45,8 +46,8 @@ type KeyValue interface {
 	Prefix(prefix []byte) iter.Seq2[[]byte, Entry]
 }
 
-// Windows holds one entry per key and window start, or several told apart by seq. Entries older than the retention,
-// counted from the greatest time the store was told of by Observe, are gone: they are neither found nor kept.
+// Windows holds one entry per key and window start, or several told apart by seq. Entries whose start plus the retention
+// is before the greatest time the State was told of (State.Observe) are gone: they are neither found nor kept.
 type Windows interface {
 	Get(key []byte, start time.Time, seq uint64) (Entry, bool)
 	Put(key []byte, start time.Time, seq uint64, e Entry)
@@ -55,8 +56,6 @@ type Windows interface {
 	Fetch(key []byte, from, to time.Time) iter.Seq2[WindowKey, Entry]
 	// All visits the entries of all keys with from <= start <= to, in any stable order.
 	All(from, to time.Time) iter.Seq2[WindowKey, Entry]
-	// Observe tells the store how far stream time has come; what is past its retention goes.
-	Observe(streamTime time.Time)
 }
 
 // WindowKey names an entry of Windows.
@@ -66,7 +65,8 @@ type WindowKey struct {
 	Seq   uint64
 }
 
-// Sessions holds one entry per key and stretch of time.
+// Sessions holds one entry per key and stretch of time. A session is gone when its end plus the retention is before the
+// observed time.
 type Sessions interface {
 	Get(key []byte, start, end time.Time) (Entry, bool)
 	Put(key []byte, start, end time.Time, e Entry)
@@ -74,7 +74,6 @@ type Sessions interface {
 	// Overlapping visits the sessions of a key with end >= from and start <= to, by end.
 	Overlapping(key []byte, from, to time.Time) iter.Seq2[SessionKey, Entry]
 	All(from, to time.Time) iter.Seq2[SessionKey, Entry]
-	Observe(streamTime time.Time)
 }
 
 // SessionKey names an entry of Sessions.
@@ -83,18 +82,21 @@ type SessionKey struct {
 	Start, End time.Time
 }
 
-// Versions holds the history of each key's entry within the retention.
+// Versions holds the history of each key's entry within the retention. A version is gone when a later one of its key is
+// as old as the retention allows: so the history reaches back one retention, and the latest version of a key stays for
+// ever. A deletion that old is forgotten.
 type Versions interface {
 	// Put adds a version valid from e.Time on; a nil value says that the key was deleted then.
 	Put(key []byte, e Entry)
-	// AsOf returns the version that was valid at a time; ok is false if there was none or it is past the retention.
+	// AsOf returns the version that was valid at a time; ok is false if there was none, if the key was deleted then, or
+	// if the version is gone.
 	AsOf(key []byte, at time.Time) (Entry, bool)
+	// Latest returns the newest version; ok is false if that is a deletion.
 	Latest(key []byte) (Entry, bool)
-	// History visits the versions of a key from the oldest on; a deletion has a nil value.
+	// History visits the versions of a key with from <= time <= to from the oldest on; a deletion has a nil value.
 	History(key []byte, from, to time.Time) iter.Seq[Entry]
 	// Range visits the latest version of each key that is not deleted.
 	Range(from, to []byte) iter.Seq2[[]byte, Entry]
-	Observe(streamTime time.Time)
 }
 
 // Change is one write, as it stands in a changelog: Key is the store's own (see layout in docs/internals/store.md).
