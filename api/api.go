@@ -12,6 +12,9 @@
 //	required  "true" if the field must be there
 //	example   one value to copy
 //	secret    "true" if the value must never be printed
+//	state     "free" if a bolt's store stays right whatever the setting is changed to; any other change of its bolt's
+//	          settings makes it another store, see package topology
+//	names     "node" if the keys of the map are names of spouts, bolts, sinks or tables
 package api
 
 // Version is the apiVersion every resource file carries.

@@ -19,16 +19,18 @@ const (
 
 // TopologySpec is the graph and its limits.
 type TopologySpec struct {
-	Delivery     Delivery        `yaml:"delivery" default:"exactly-once" enum:"exactly-once|at-least-once" doc:"The guarantee: each record delivered exactly once, or at least once."`
-	Workers      int             `yaml:"workers" default:"1" doc:"Workers in each process; each owns a share of the partitions and commits on its own."`
-	Commit       Duration        `yaml:"commitInterval" default:"100ms" doc:"Time between commits; results become visible to readers at a commit."`
-	Limits       Limits          `yaml:"limits" doc:"What one worker may hold in memory."`
-	Retry        Retry           `yaml:"retry" doc:"What happens to a record that a bolt cannot work on for now."`
-	DrainTimeout Duration        `yaml:"drainTimeout" default:"10s" doc:"How long a stop waits for records in hand before it leaves them to the next start."`
-	Audit        *Audit          `yaml:"audit" doc:"How events are told apart, so that what went in can be counted against what came out."`
-	Spouts       map[string]Node `yaml:"spouts" required:"true" doc:"Where records enter, by name." component:"spout"`
-	Bolts        map[string]Node `yaml:"bolts" doc:"Where records are worked on, by name." component:"bolt"`
-	Sinks        map[string]Node `yaml:"sinks" required:"true" doc:"Where records leave, by name." component:"sink"`
+	Delivery     Delivery         `yaml:"delivery" default:"exactly-once" enum:"exactly-once|at-least-once" doc:"The guarantee: each record delivered exactly once, or at least once."`
+	Workers      int              `yaml:"workers" default:"1" doc:"Workers in each process; each owns a share of the partitions and commits on its own."`
+	Commit       Duration         `yaml:"commitInterval" default:"100ms" doc:"Time between commits; results become visible to readers at a commit."`
+	Limits       Limits           `yaml:"limits" doc:"What one worker may hold in memory."`
+	Retry        Retry            `yaml:"retry" doc:"What happens to a record that a bolt cannot work on for now."`
+	DrainTimeout Duration         `yaml:"drainTimeout" default:"10s" doc:"How long a stop waits for records in hand before it leaves them to the next start."`
+	Audit        *Audit           `yaml:"audit" doc:"How events are told apart, so that what went in can be counted against what came out."`
+	Standbys     int              `yaml:"standbys" default:"0" doc:"Copies of each stage's stores that other processes keep up to date, so that one of them can take over at once."`
+	Tables       map[string]Table `yaml:"tables" doc:"Topics turned into tables, by name: for bolts to join, and to be asked." names:"node"`
+	Spouts       map[string]Node  `yaml:"spouts" doc:"Where records enter, by name; none are needed if there are tables." component:"spout"`
+	Bolts        map[string]Node  `yaml:"bolts" doc:"Where records are worked on, by name." component:"bolt"`
+	Sinks        map[string]Node  `yaml:"sinks" doc:"Where records leave, by name; none are needed if something is kept that can be asked for." component:"sink"`
 }
 
 // Audit makes a topology checkable from outside: every event that its spouts brought in must be in each of the sinks

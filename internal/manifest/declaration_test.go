@@ -34,7 +34,7 @@ func TestEveryDefaultFitsItsField(t *testing.T) {
 
 // TestEveryFieldIsDeclaredCompletely holds the tags to what the reference page and the schema need.
 func TestEveryFieldIsDeclaredCompletely(t *testing.T) {
-	known := map[string]bool{"yaml": true, "json": true, "doc": true, "default": true, "enum": true, "required": true, "example": true, "secret": true, "component": true}
+	known := map[string]bool{"yaml": true, "json": true, "doc": true, "default": true, "enum": true, "required": true, "example": true, "secret": true, "component": true, "names": true, "state": true}
 	for name, typ := range declaredTypes() {
 		eachField(typ, name, map[reflect.Type]bool{}, func(path string, f reflect.StructField) {
 			if f.Tag.Get("yaml") == "" {

@@ -300,6 +300,9 @@ func (d *decoder) mapping(v reflect.Value, n *yaml.Node, path string, f field) {
 		key := resolve(p.key).Value
 		here := join(path, key)
 		d.mark(here, p)
+		if f.named {
+			d.checkNodeName(p.key, here, "name")
+		}
 		item := reflect.New(v.Type().Elem()).Elem()
 		d.item(item, p.value, here, f)
 		m.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), item)

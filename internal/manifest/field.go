@@ -21,6 +21,7 @@ type field struct {
 	example   string
 	required  bool
 	secret    bool
+	named     bool           // the keys of the map are names of nodes
 	component component.Kind // of the nodes in the map, empty for every other field
 }
 
@@ -55,7 +56,7 @@ func fieldsOf(t reflect.Type) []field {
 		fields = append(fields, field{
 			name: name, index: f.Index, typ: f.Type, doc: f.Tag.Get("doc"), def: def, hasDef: hasDef, enum: enum,
 			example: f.Tag.Get("example"), required: f.Tag.Get("required") == "true", secret: f.Tag.Get("secret") == "true",
-			component: component.Kind(f.Tag.Get("component")),
+			component: component.Kind(f.Tag.Get("component")), named: f.Tag.Get("names") == "node",
 		})
 	}
 	return fields

@@ -2,7 +2,9 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,13 +24,19 @@ func (d *decoder) nodes(v reflect.Value, n *yaml.Node, path string, kind compone
 		name := resolve(p.key).Value
 		here := join(path, name)
 		d.mark(here, p)
-		if len(name) > nameMax || !nodeName.MatchString(name) {
-			d.problem(p.key, here, CodeNameInvalid, fmt.Sprintf("read %s %s: want letters, digits, '-' and '_', beginning and ending with a letter or digit, "+
-				"at most %d characters", kind, quote(name), nameMax), "")
-		}
+		d.checkNodeName(p.key, here, string(kind))
 		nodes[name] = d.node(p.value, here, kind)
 	}
 	v.Set(reflect.ValueOf(nodes))
+}
+
+// checkNodeName checks the name of a spout, bolt, sink or table: it becomes part of names of topics.
+func (d *decoder) checkNodeName(key *yaml.Node, path, what string) {
+	name := resolve(key).Value
+	if len(name) > nameMax || !nodeName.MatchString(name) {
+		d.problem(key, path, CodeNameInvalid, fmt.Sprintf("read %s %s: want letters, digits, '-' and '_', beginning and ending with a letter or digit, "+
+			"at most %d characters", what, quote(name), nameMax), "")
+	}
 }
 
 // node reads one spout, bolt or sink. Config stays nil if anything in the settings is wrong, so that nobody works with
@@ -157,4 +165,27 @@ func (d *decoder) check(problems []component.Problem, path string) {
 		}
 		d.problemAt(d.places.nearest(full).within(p.Column, d.data), full, p.Code, p.Message, p.Hint)
 	}
+}
+
+// Settings reads a component's settings from values as a file would have them, for what stands in files in another form.
+// The settings are nil if there are problems.
+func Settings(definition component.Definition, values map[string]string) (any, []component.Problem) {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		n.Content = append(n.Content, textNode(key), &yaml.Node{Kind: yaml.ScalarNode, Value: values[key]})
+	}
+	d := newDefaults()
+	config := definition.NewConfig()
+	d.value(reflect.ValueOf(config).Elem(), n, "", field{})
+	var problems []component.Problem
+	for _, p := range d.problems {
+		problems = append(problems, component.Problem{Path: p.Path, Code: p.Code, Message: p.Message, Hint: p.Hint})
+	}
+	if len(problems) == 0 && definition.Check != nil {
+		problems = definition.Check(config)
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return config, nil
 }

@@ -203,7 +203,7 @@ func writtenOut(t reflect.Type, f field, loose bool) schema {
 		return groupSchema(t)
 	case reflect.Map:
 		names := schema{"type": "object", "additionalProperties": valueSchema(t.Elem(), field{enum: f.enum, component: f.component}, true)}
-		if f.component != "" {
+		if f.component != "" || f.named {
 			names["propertyNames"] = schema{"pattern": nodeName.String(), "maxLength": nameMax}
 		}
 		return names

@@ -131,6 +131,7 @@ func newPlan(t manifest.Topology) *Plan {
 		Commit: time.Duration(t.Spec.Commit), Drain: time.Duration(t.Spec.DrainTimeout),
 		Limits: t.Spec.Limits, Retry: t.Spec.Retry,
 		Group:       groupPrefix + name,
+		Standbys:    t.Spec.Standbys,
 		DeadLetters: dead, Parked: name + ".parked", Replay: replay,
 	}
 }
@@ -146,6 +147,7 @@ func (c *checker) limits(here at, s api.TopologySpec) {
 	l, r := s.Limits, s.Retry
 	need(s.Workers >= 1 && s.Workers <= 64, "workers", "from 1 to 64", s.Workers)
 	need(s.Commit >= api.Duration(time.Millisecond) && s.Commit <= api.Duration(30*time.Second), "commitInterval", "from 1ms to 30s", s.Commit)
+	need(s.Standbys >= 0 && s.Standbys <= 16, "standbys", "from 0 to 16", s.Standbys)
 	need(s.DrainTimeout <= api.Duration(time.Hour), "drainTimeout", "at most 1h", s.DrainTimeout)
 	need(l.Records >= 1, "limits.records", "at least 1", l.Records)
 	need(l.Bytes >= 1, "limits.bytes", "at least 1", l.Bytes)

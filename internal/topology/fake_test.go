@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/component/topic"
 	"ravenswood.dev/internal/engine/processor"
@@ -36,6 +37,12 @@ type (
 		Table       bool     `yaml:"table" doc:"It is one."`
 		Global      bool     `yaml:"global" doc:"It is one."`
 		Expression  string   `yaml:"expression" doc:"What it computes."`
+	}
+	tables struct {
+		Store     string       `yaml:"store" default:"disk" enum:"disk|memory" doc:"Where."`
+		Global    bool         `yaml:"global" doc:"Everywhere."`
+		History   api.Duration `yaml:"history" doc:"How far back."`
+		Retention api.Duration `yaml:"retention" doc:"How long."`
 	}
 	expression struct {
 		When string `yaml:"when" required:"true" doc:"Expression."`
@@ -78,12 +85,22 @@ func (c *shaped) shape() component.Shape {
 	return s
 }
 
+func (c *tables) shape() component.Shape {
+	spec := store.Spec{Memory: c.Store == "memory", Retention: time.Duration(c.Retention)}
+	if c.History > 0 {
+		spec.Kind, spec.Retention = store.KindVersioned, time.Duration(c.History)
+	}
+	return component.Shape{Table: true, Global: c.Global, Stores: []store.Spec{spec}}
+}
+
 type fakeProcessor struct{}
 
 func (fakeProcessor) Open(processor.Context) error      { return nil }
 func (fakeProcessor) Process(int, *record.Record) error { return nil }
 
-func openProcessor(*shaped, component.Env) (processor.Processor, error) { return fakeProcessor{}, nil }
+func openProcessor[C any](*C, component.Env) (processor.Processor, error) {
+	return fakeProcessor{}, nil
+}
 
 func fakeSpout(name string) component.Definition {
 	return component.DefineSpout(component.Spec{Name: name}, nil, func(*noSettings, component.Env) (component.Spout, error) { return fake{}, nil })
@@ -99,12 +116,13 @@ func fakes() *component.Registry {
 		component.WithShape(fakeBolt[shaped]("rekey", nil), func(*shaped) component.Shape { return component.Shape{Rekeys: true} }),
 		component.WithShape(fakeBolt[shaped]("shaped", nil), (*shaped).shape),
 		component.DefineBolt(component.Spec{Name: "wait", Blocking: true}, nil, func(*noSettings, component.Env) (component.Bolt, error) { return fake{}, nil }),
-		component.DefineProcessor(component.Spec{Name: "keep"}, nil, (*shaped).shape, openProcessor),
+		component.DefineProcessor(component.Spec{Name: "table"}, nil, (*tables).shape, openProcessor[tables]),
+		component.DefineProcessor(component.Spec{Name: "keep"}, nil, (*shaped).shape, openProcessor[shaped]),
 		component.DefineProcessor(component.Spec{Name: "count"}, nil, func(c *shaped) component.Shape {
 			own := *c
 			own.Stores = append([]string{"own"}, c.Stores...)
 			return own.shape()
-		}, openProcessor),
+		}, openProcessor[shaped]),
 		component.WithUses(fakeBolt[calls]("call", nil), func(c *calls) []string { return []string{c.Service} }),
 		fakeBolt("filter", func(c *expression) []component.Problem {
 			if i := strings.Index(c.When, "=>"); i >= 0 {

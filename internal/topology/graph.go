@@ -14,8 +14,9 @@ import (
 type graph struct {
 	spouts, bolts, sinks []*node // sorted by name; bolts in topological order once checked
 	byName               map[string]*node
-	stores               map[string]*node // who keeps the store of that name
-	hops                 []*hop           // internal topics between bolts, sorted by name; see cut
+	stores               map[string]*node  // who keeps the store of that name
+	written              map[string]string // nodes that stand elsewhere than in the sections of their kind
+	hops                 []*hop            // internal topics between bolts, sorted by name; see cut
 }
 
 // node is a spout, bolt or sink.
@@ -28,6 +29,7 @@ type node struct {
 	from  []source
 	to    [][]*node // by port
 
+	written string // where, within spec, if not under its name
 	shape   component.Shape
 	reads   []*node // whose stores it reads
 	through []*hop  // by source: the internal topic its records take; nil: none
@@ -52,13 +54,18 @@ const nodesMax = 1000
 func (c *checker) graph(here at, t manifest.Topology, reg *component.Registry) *graph {
 	g := &graph{byName: map[string]*node{}, stores: map[string]*node{}}
 	spec := here.in("spec")
-	if n := len(t.Spec.Spouts) + len(t.Spec.Bolts) + len(t.Spec.Sinks); n > nodesMax {
-		c.errorf(spec, CodeLimitInvalid, "split the topology", "read topology %q: it has %d spouts, bolts and sinks, more than %d", t.Metadata.Name, n, nodesMax)
+	if n := len(t.Spec.Spouts) + len(t.Spec.Bolts) + len(t.Spec.Sinks) + 2*len(t.Spec.Tables); n > nodesMax {
+		c.errorf(spec, CodeLimitInvalid, "split the topology", "read topology %q: it has %d spouts, bolts, sinks and tables, more than %d", t.Metadata.Name, n, nodesMax)
 		return g
 	}
-	g.spouts = c.nodes(spec.in("spouts"), g, component.KindSpout, t.Spec.Spouts, reg)
-	g.bolts = c.nodes(spec.in("bolts"), g, component.KindBolt, t.Spec.Bolts, reg)
-	g.sinks = c.nodes(spec.in("sinks"), g, component.KindSink, t.Spec.Sinks, reg)
+	full, written := c.withTables(spec, t.Spec, reg)
+	g.written = written
+	g.spouts = c.nodes(spec, g, component.KindSpout, full.Spouts, reg)
+	g.bolts = c.nodes(spec, g, component.KindBolt, full.Bolts, reg)
+	g.sinks = c.nodes(spec, g, component.KindSink, full.Sinks, reg)
+	if !t.Broken { // else what is missing has been reported, or may be what could not be read
+		c.ends(spec, g)
+	}
 	for _, n := range g.all() {
 		c.connect(here, g, n, t.Broken)
 		c.uses(here, n)
@@ -78,7 +85,7 @@ func (g *graph) all() []*node { return slices.Concat(g.spouts, g.bolts, g.sinks)
 func (c *checker) nodes(here at, g *graph, kind component.Kind, written map[string]api.Node, reg *component.Registry) []*node {
 	var nodes []*node
 	for _, name := range sortedKeys(written) {
-		n := &node{Node: written[name], name: name, kind: kind, ports: []string{""}}
+		n := &node{Node: written[name], name: name, kind: kind, ports: []string{""}, written: g.written[name]}
 		n.def, _ = reg.Lookup(kind, n.Component)
 		if n.Config != nil {
 			n.ports = portsOf(n)
@@ -86,7 +93,7 @@ func (c *checker) nodes(here at, g *graph, kind component.Kind, written map[stri
 		}
 		n.to = make([][]*node, len(n.ports))
 		if other, taken := g.byName[name]; taken {
-			c.errorf(here.in("%s", name), CodeDuplicateName, "rename one of the two", "read %s %q: a %s has this name already", kind, name, other.kind)
+			c.errorf(n.place(here), CodeDuplicateName, "rename one of the two", "read %s %q: a %s has this name already", kind, name, other.kind)
 			continue
 		}
 		g.byName[name] = n
@@ -103,8 +110,16 @@ func portsOf(n *node) []string {
 	return append([]string{""}, n.def.Spec.Outputs...)
 }
 
-// place is where a node is written.
-func (n *node) place(here at) at { return here.in("spec.%ss.%s", n.kind, n.name) }
+// place is where a node is written. Here is the topology, or its spec.
+func (n *node) place(here at) at {
+	if here.path == "" {
+		here = here.in("spec")
+	}
+	if n.written != "" {
+		return here.in("%s", n.written)
+	}
+	return here.in("%ss.%s", n.kind, n.name)
+}
 
 // connect resolves what feeds a node.
 func (c *checker) connect(here at, g *graph, n *node, broken bool) {
@@ -137,6 +152,9 @@ func (c *checker) connect(here at, g *graph, n *node, broken bool) {
 // source resolves "name" or "bolt.output".
 func (c *checker) source(here at, g *graph, n *node, from string) (source, bool) {
 	name, output, named := strings.Cut(from, ".")
+	if g.written[from] != "" && n.written != "" {
+		name, output, named = from, "", false // the spout of a table, which nobody wrote
+	}
 	s, ok := g.byName[name]
 	if !ok {
 		c.errorf(here, CodeUnknownSource, manifest.Suggest(name, g.sources(n)),
@@ -166,7 +184,7 @@ func (c *checker) source(here at, g *graph, n *node, from string) (source, bool)
 func (g *graph) sources(n *node) []string {
 	var names []string
 	for _, s := range g.all() {
-		if s != n && s.kind != component.KindSink {
+		if s != n && s.kind != component.KindSink && !s.shape.Global && !strings.Contains(s.name, ".") {
 			names = append(names, s.name)
 		}
 	}

@@ -90,6 +90,8 @@ func TestStagesOfATopology(t *testing.T) {
 		{"chain", graph("t", in+"  bolts:\n    by: {from: orders, rekey: }\n    one: {from: by, count: }\n    by2: {from: one, rekey: }\n    two: {from: by2, count: }\n    last: {from: two, pass: }\n"+out)},
 		{"self-loop", graph("t", in+"  bolts:\n    sum: {from: orders, count: }\n    ask: {from: sum, wait: }\n    last: {from: [sum, ask], pass: }\n"+out)},
 		{"forced", graph("t", in+"  bolts:\n    last: {from: orders, shaped: {repartition: true, partitions: 20}}\n"+out)},
+		{"tables", graph("t", in+"  tables:\n    users: {topic: {name: users}}\n    old: {topic: {name: users}, history: 7d, store: memory}\n    world: {topic: {name: countries}, global: true}\n    again: {topic: {name: orders}}\n  bolts:\n    last: {from: orders, keep: {reads: [users, world]}}\n"+out) + "---\n" + topicOf("orders", "partitions: 6, retention: 0s")},
+		{"only-a-table", graph("t", "  standbys: 1\n  tables:\n    users: {topic: {name: users}}\n")},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -209,11 +209,11 @@ func (b *node) asked() int {
 	return slices.IndexFunc(b.shape.Stores, func(s store.Spec) bool { return s.Name == b.name })
 }
 
-// changelogSpec is the shape of a store's own changelog. What stores with a retention hold goes with its time, so their
-// changelogs may drop it too, a day later.
+// changelogSpec is the shape of a store's own changelog. What a store forgets after its retention its changelog may drop
+// too, a day later. A versioned store keeps the newest version of a key for ever, so its changelog drops nothing.
 func changelogSpec(s Store, partitions int) api.TopicSpec {
 	spec := api.TopicSpec{Partitions: partitions, Cleanup: "compact"}
-	if s.Kind != store.KindKeyValue {
+	if s.Retention > 0 && s.Kind != store.KindVersioned {
 		spec.Cleanup, spec.Retention = "compact,delete", api.Duration(s.Retention+changelogSlack)
 	}
 	return spec
