@@ -14,7 +14,7 @@ type hop struct {
 	handover   bool
 	from       []source
 	to         []entry
-	partitions int // asked for by who reads it; 0: as planned
+	partitions int // asked for by who reads it, or by who gave records other keys; 0: as planned
 }
 
 // entry is one source of a bolt, by its position.
@@ -35,6 +35,7 @@ func (c *checker) cut(here at, g *graph) {
 			}
 		}
 		b.rekeyed = b.shape.Rekeys || b.direct(func(n *node) bool { return n.rekeyed })
+		b.wish = b.wished()
 		b.late = b.def.NewProcessor != nil || b.direct(func(n *node) bool { return n.late })
 	}
 	c.nameHops(here, g)
@@ -76,16 +77,40 @@ func (b *node) direct(is func(*node) bool) bool {
 	return false
 }
 
+// wished is how many partitions are asked for a topic behind a bolt: by itself if it gives records other keys, else by who
+// did so before. What a bolt asks for that wants a topic before it, is for that one.
+func (b *node) wished() int {
+	if b.shape.Rekeys && !b.shape.Repartition && b.shape.Partitions > 0 {
+		return b.shape.Partitions
+	}
+	most := 0
+	b.direct(func(n *node) bool { most = max(most, n.wish); return false })
+	return most
+}
+
+// asks is how many partitions are asked for a topic between sources and a bolt.
+func (b *node) asks(from []source) int {
+	if b.shape.Partitions > 0 && (b.shape.Repartition || !b.shape.Rekeys) {
+		return b.shape.Partitions
+	}
+	most := 0
+	for _, s := range from {
+		most = max(most, s.node.wish)
+	}
+	return most
+}
+
 // pass lets sources of a bolt take a topic: one that another bolt takes the same records from, or a new one.
 func (g *graph) pass(shared map[string]*hop, b *node, inputs []int, handover bool) {
 	var from []source
 	for _, i := range inputs {
 		from = append(from, b.from[i])
 	}
-	id := wayID(from, handover, b.shape.Partitions)
+	partitions := b.asks(from)
+	id := wayID(from, handover, partitions)
 	h, known := shared[id]
 	if !known {
-		h = &hop{handover: handover, from: from, partitions: b.shape.Partitions}
+		h = &hop{handover: handover, from: from, partitions: partitions}
 		shared[id] = h
 		g.hops = append(g.hops, h)
 	}

@@ -34,6 +34,7 @@ type node struct {
 	reads   []*node // whose stores it reads
 	through []*hop  // by source: the internal topic its records take; nil: none
 	rekeyed bool    // the records it emits may have other keys than those that came from the last topic
+	wish    int     // partitions that who gave them other keys asks for; 0: as planned
 	late    bool    // it or a bolt before it keeps state
 	stage   int     // into Plan.Stages
 }

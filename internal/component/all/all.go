@@ -12,6 +12,7 @@ import (
 	"ravenswood.dev/internal/component/filter"
 	"ravenswood.dev/internal/component/generate"
 	"ravenswood.dev/internal/component/logger"
+	"ravenswood.dev/internal/component/rekey"
 	"ravenswood.dev/internal/component/sql"
 	"ravenswood.dev/internal/component/topic"
 	"ravenswood.dev/internal/component/transform"
@@ -28,6 +29,7 @@ func Components() *component.Registry {
 		call.Definition(),
 		filter.Definition(),
 		logger.Definition(),
+		rekey.Definition(),
 		transform.Definition(),
 
 		file.Sink(),
