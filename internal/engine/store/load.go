@@ -2,20 +2,14 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
-// expired returns the store key before which everything is gone: whole segments. Nil if nothing is.
-func (t *table) expired(observed int64) []byte {
-	horizon := t.horizonAt(observed)
-	if horizon == unknown || t.spec.Kind != KindWindow && t.spec.Kind != KindSession {
-		return nil
-	}
-	return appendTime(nil, t.cut.start(horizon))
-}
-
-// Load writes what was read from a store's changelog into the base, in the order of the log, with the offset to go on
+// Load writes what was read from a store's changelog into the ground, in the order of the log, with the offset to go on
 // from in the same atomic batch. It is for restoring and for standbys: the open transaction has no part in it.
 // What is past the retention by the observed time is left out. The bytes of the changes are not kept.
 func (s *State) Load(store string, changes []Change, next int64) error {
@@ -25,29 +19,42 @@ func (s *State) Load(store string, changes []Change, next int64) error {
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	items, err := t.loadable(changes)
+	observed, err := s.usable()
 	if err != nil {
 		return fmt.Errorf("load store %q: %w", store, err)
 	}
-	if err := t.base.write(nil, items); err != nil {
-		s.fail("load", store, err)
-		return s.Err()
+	items, err := t.loadable(changes, t.horizonAt(observed))
+	if err != nil {
+		return fmt.Errorf("load store %q: %w", store, err)
 	}
+	u := &update{table: t, items: items, after: t.record}
+	u.after.checkpoint = next
+	if t.keep > 0 {
+		u.after.observed = max(u.after.observed, observed)
+	}
+	u.expire(t.horizonAt(observed))
+	return s.apply("load", []*update{u}, func() {})
+}
+
+// usable returns the stream time readers see, unless the State has failed or is closed.
+func (s *State) usable() (observed int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.base.publish()
-	t.checkpoint = next
-	return nil
+	if s.closed {
+		return 0, ErrClosed
+	}
+	return s.observedGround, s.Err()
 }
 
 // loadable turns changes into items, the last one per key, by key.
-func (t *table) loadable(changes []Change) ([]*item, error) {
+func (t *table) loadable(changes []Change, horizon int64) ([]*item, error) {
+	var keys arena
 	all := make([]item, len(changes))
 	items := make([]*item, 0, len(changes))
-	horizon := t.horizonAt(t.state.observedBase)
 	for i, c := range changes {
 		it := &all[i]
-		*it = item{key: c.Key, value: c.Value, at: millis(c.Time), mark: present}
+		key := append(append(keys.take(numberLen+len(c.Key)), t.number...), c.Key...)
+		*it = item{key: key, value: c.Value, at: millis(c.Time), mark: present}
 		if c.Value == nil {
 			it.mark = deleted
 		}
@@ -66,19 +73,19 @@ func (t *table) loadable(changes []Change) ([]*item, error) {
 func (t *table) normalise(it *item, horizon int64) (keep bool, err error) {
 	switch t.spec.Kind {
 	case KindWindow, KindSession:
-		segment, p, err := readPlace(it.key)
+		segment, p, err := readPlace(it.user())
 		if err != nil {
 			return false, err
 		}
 		if segment != t.cut.start(p.at) { // written when the retention was another
-			it.key = t.cut.appendPlace(nil, p)
+			it.key = t.cut.appendPlace(slices.Clone(t.number), p)
 		}
 		return p.at >= horizon, nil
 	case KindVersioned:
 		if it.mark == present {
 			_, err = readItem(it)
 		} else {
-			_, _, err = readVersion(it.key)
+			_, _, err = readVersion(it.user())
 		}
 		return true, err
 	default:
@@ -100,7 +107,8 @@ func lastPerKey(items []*item) []*item {
 	return last
 }
 
-// Reset empties a store: it must be restored from the beginning of its changelog.
+// Reset empties a store: it must be restored from the beginning of its changelog. Its open and sealed writes are
+// forgotten. It is the writer's.
 func (s *State) Reset(store string) error {
 	t := s.byName[store]
 	if t == nil {
@@ -108,21 +116,36 @@ func (s *State) Reset(store string) error {
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	if err := t.base.clear(); err != nil {
-		s.fail("reset", store, err)
-		return s.Err()
+	if _, err := s.usable(); err != nil {
+		return fmt.Errorf("reset store %q: %w", store, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t.base.publish()
-	t.checkpoint, t.floor = -1, unknown
-	t.sealed = nil
-	t.fresh()
-	return nil
+	u := &update{table: t, clear: true, after: t.record}
+	u.after.checkpoint, u.after.observed = -1, unknown
+	return s.apply("reset", []*update{u}, func() {
+		t.floor, t.expired, t.sealed, t.sweptTo = unknown, unknown, nil, nil
+		t.fresh()
+		s.forgetMarks()
+		if i := slices.Index(s.tables, t); s.sealed != nil {
+			s.sealed.layers[i] = newLayer(0, false)
+		}
+	})
 }
 
-// Snapshot writes a consistent copy of what is committed into a new directory, from which a State can be opened.
-// Stores in memory are not part of it.
+// Snapshot writes a consistent copy of what is committed into a new directory, from which a State can be opened, here or
+// elsewhere. It costs little: tables are linked, not copied, if the directory is of the same file system. Stores in
+// memory are not part of it.
 func (s *State) Snapshot(dir string) error {
-	return fmt.Errorf("snapshot state to %q: it is kept in memory only", dir)
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	_, err := s.usable()
+	if err == nil && s.disk == nil {
+		err = errors.New("it is kept in memory only")
+	}
+	if err == nil {
+		err = s.disk.db.Checkpoint(dir, pebble.WithFlushedWAL())
+	}
+	if err != nil {
+		return fmt.Errorf("snapshot state to %q: %w", dir, err)
+	}
+	return nil
 }

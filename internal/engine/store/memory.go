@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// base is what is committed of one store, on disk or in memory. get and cursor may be called by any goroutine; the other
+// ground is what is committed of one store, on disk or in memory. get and cursor may be called by any goroutine; the other
 // methods by one at a time (State.applying).
-type base interface {
+type ground interface {
 	// get returns what a key holds, in bytes of the arena.
 	get(key []byte, a *arena) (value []byte, at int64, ok bool, err error)
 	cursor(a *arena) (cursor, error)
@@ -21,7 +21,7 @@ type base interface {
 	size() (entries, bytes int64)
 }
 
-// memory is a base that is gone with the process.
+// memory is a ground that is gone with the process.
 type memory struct {
 	tree  tree // of items nobody changes
 	root  atomic.Pointer[node]
@@ -30,7 +30,7 @@ type memory struct {
 	next  int64 // bytes as they will be published
 }
 
-var _ base = (*memory)(nil)
+var _ ground = (*memory)(nil)
 
 func (m *memory) get(key []byte, _ *arena) ([]byte, int64, bool, error) {
 	t := tree{root: m.root.Load()}

@@ -36,50 +36,88 @@ func (r *Reader) Err() error {
 	if err := r.state.Err(); err != nil {
 		return err
 	}
-	r.state.mu.RLock()
-	defer r.state.mu.RUnlock()
-	if r.state.closed {
-		return ErrClosed
-	}
-	return nil
+	_, err := r.state.usable()
+	return err
 }
 
-// committed is a store as it is committed: the base, under the layer that is on its way into it.
+// committed is a store as it is committed: the ground, under the layer that is on its way into it.
 type committed struct{ table *table }
 
 var _ reading = (*committed)(nil)
 
+// enter begins a read, for which Close waits; leave must follow unless it says no.
+func (s *State) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.readers++
+	}
+	return !s.closed
+}
+
+func (s *State) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.readers--; s.readers == 0 {
+		s.change.Broadcast()
+	}
+}
+
+// get may find a layer that is in the ground by now: that is what was committed when it was asked.
 func (c *committed) get(key []byte) (cell, bool) {
-	t := c.table
-	t.state.mu.RLock()
+	s, t := c.table.state, c.table
+	if !s.enter() {
+		return cell{}, false
+	}
+	defer s.leave()
+	s.mu.Lock()
 	published := t.published
-	t.state.mu.RUnlock()
+	s.mu.Unlock()
 	if it := published.get(key); it != nil {
 		return cell{it.value, it.at}, it.mark == present
 	}
-	value, at, ok, err := t.base.get(key, nil)
+	value, at, ok, err := t.ground.get(key, nil)
 	if err != nil {
-		t.fail(err)
+		c.fail(err)
 	}
 	return cell{value, at}, ok
 }
 
-// cursor takes layer and base under one lock: a base that has moved on under an older layer would show a mixture.
-func (c *committed) cursor() cursor {
-	t := c.table
-	t.state.mu.RLock()
-	defer t.state.mu.RUnlock()
-	var sources []cursor
-	if t.published != nil {
-		sources = append(sources, newLayerCursor(t.published, false))
+// cursor takes layer and ground under one lock: a ground that has moved on under an older layer would show a mixture.
+func (c *committed) cursor() (cursor, error) {
+	s, t := c.table.state, c.table
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return newMerged(), nil
 	}
-	return withBase(t, sources, nil)
+	ground, err := t.ground.cursor(nil)
+	if err != nil {
+		return nil, err
+	}
+	s.readers++
+	if t.published == nil {
+		return &readerCursor{newMerged(ground), c}, nil
+	}
+	return &readerCursor{newMerged(newLayerCursor(t.published, false), ground), c}, nil
+}
+
+// readerCursor is a read that Close waits for.
+type readerCursor struct {
+	*merged
+	of *committed
+}
+
+func (c *readerCursor) close() error {
+	defer c.of.table.state.leave()
+	return c.merged.close()
 }
 
 func (c *committed) horizon() int64 {
-	c.table.state.mu.RLock()
-	defer c.table.state.mu.RUnlock()
-	return c.table.horizonAt(c.table.state.observedBase)
+	s := c.table.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return c.table.horizonAt(s.observedGround)
 }
 
 func (c *committed) fail(err error) { c.table.fail(err) }

@@ -10,14 +10,14 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Options say what a State is made of.
@@ -30,6 +30,8 @@ type Options struct {
 	// Origins says per store what it was made from, such as the id of its changelog topic. A store of another origin, or
 	// of another layout, is emptied when the State is opened: its Checkpoint is -1 then.
 	Origins map[string]string
+	Caches  *Caches // of all States of the process; nil: one of its own
+	FS      vfs.FS  // nil: the system's files
 	Log     *slog.Logger
 }
 
@@ -39,23 +41,26 @@ type State struct {
 	tables []*table // by name
 	byName map[string]*table
 	views  map[string]any
-	reads  arena // for what the writer reads from the base
+	reads  arena // for what the writer reads from the ground
 
 	// The writer's.
-	observed       int64 // stream time of the open transaction
-	observedSealed int64 // and of the one before it
-	marked         bool
-	markObserved   int64
-	undo           []undo
+	observed     int64 // stream time of the open transaction
+	marked       bool
+	markObserved int64
+	undo         []undo
+	swept        bool // in the open transaction
 
-	applying sync.Mutex // held by whoever changes the base
+	disk *disk // nil if everything is in memory
 
-	mu           sync.RWMutex
-	free         *sync.Cond // of mu: sealed has become nil
-	sealed       *sealed    // GUARDED_BY(mu)
-	decided      bool       // GUARDED_BY(mu): sealed is being committed
-	observedBase int64      // GUARDED_BY(mu)
-	closed       bool       // GUARDED_BY(mu)
+	applying sync.Mutex // held by whoever changes the ground; taken before mu
+
+	mu             sync.Mutex
+	change         *sync.Cond // of mu: sealed has become nil, readers 0, or the State has failed
+	sealed         *sealed    // GUARDED_BY(mu)
+	decided        bool       // GUARDED_BY(mu): sealed is being committed
+	observedGround int64      // GUARDED_BY(mu): stream time as readers see it
+	readers        int        // GUARDED_BY(mu): reads under way
+	closed         bool       // GUARDED_BY(mu)
 
 	err atomic.Pointer[error]
 }
@@ -70,60 +75,6 @@ type sealed struct {
 type undo struct {
 	layer  *layer
 	before item
-}
-
-// Open opens the stores of a task, making those that are new.
-func Open(opt Options) (*State, error) {
-	if opt.Log == nil {
-		opt.Log = slog.New(slog.DiscardHandler)
-	}
-	s := &State{
-		opt: opt, byName: map[string]*table{}, views: map[string]any{},
-		observed: unknown, observedSealed: unknown, observedBase: unknown,
-	}
-	s.free = sync.NewCond(&s.mu)
-	if opt.Dir != "" {
-		return nil, errors.New("open state: stores on disk are not there yet")
-	}
-	specs := slices.SortedFunc(slices.Values(opt.Specs), func(a, b Spec) int { return strings.Compare(a.Name, b.Name) })
-	for _, spec := range specs {
-		if err := s.add(spec); err != nil {
-			return nil, fmt.Errorf("open state: %w", err)
-		}
-	}
-	return s, nil
-}
-
-func (s *State) add(spec Spec) error {
-	if s.byName[spec.Name] != nil {
-		return fmt.Errorf("two stores of the name %q", spec.Name)
-	}
-	if spec.Kind != KindKeyValue && spec.Retention <= 0 {
-		return fmt.Errorf("the %s store %q needs a retention", spec.Kind, spec.Name)
-	}
-	t := &table{
-		state: s, spec: spec, cut: segmentsOf(spec.Retention), keep: spec.Retention.Milliseconds(),
-		base: new(memory), floor: unknown, checkpoint: -1,
-	}
-	t.fresh()
-	s.tables = append(s.tables, t)
-	s.byName[spec.Name] = t
-	s.views[spec.Name] = newView(t, t, t)
-	return nil
-}
-
-func newView(t *table, r reading, w writing) any {
-	v := view{t.spec.Name, r, w}
-	switch t.spec.Kind {
-	case KindWindow:
-		return &windows{spans{view: v, cut: t.cut}}
-	case KindSession:
-		return &sessions{spans{view: v, cut: t.cut}}
-	case KindVersioned:
-		return &versions{v}
-	default:
-		return &keyValue{v}
-	}
 }
 
 // KeyValue returns the writer's view of a store: what is committed, with the writes of the open transaction. A name or
@@ -151,6 +102,15 @@ func viewOf[V any](views map[string]any, name string) V {
 // the greatest so far changes nothing. Rollback and Abort take it back. It is kept with what is committed.
 func (s *State) Observe(streamTime time.Time) {
 	s.observed = max(s.observed, millis(streamTime))
+}
+
+// Resume tells how far stream time had come when the task's offsets were committed. It is for a task that begins, best
+// before Load: unlike what Observe says it is no part of a transaction.
+func (s *State) Resume(streamTime time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observedGround = max(s.observedGround, millis(streamTime))
+	s.observed = max(s.observed, s.observedGround)
 }
 
 // Mark begins what the next Rollback undoes: the work on one record.
@@ -181,15 +141,16 @@ func (s *State) Pending() (entries int, bytes int64) {
 	return entries, bytes
 }
 
-// Changes visits the writes of the open transaction to logged stores: the last value per key, by store and key. The bytes
-// may be kept.
+// Changes visits the writes of the open transaction to logged stores: the last value per key, by store and key. Before that
+// it forgets a few entries that are gone. The bytes may be kept.
 func (s *State) Changes(visit func(Change) error) error {
+	s.sweep()
 	for _, t := range s.tables {
 		if t.spec.Unlogged {
 			continue
 		}
 		for _, it := range t.open.sorted() {
-			c := Change{Store: t.spec.Name, Key: it.key, Value: it.value, Time: timeOf(it.at)}
+			c := Change{Store: t.spec.Name, Key: it.user(), Value: it.value, Time: timeOf(it.at)}
 			if err := visit(c); err != nil {
 				return fmt.Errorf("log a change of store %q: %w", t.spec.Name, err)
 			}
@@ -198,110 +159,12 @@ func (s *State) Changes(visit func(Change) error) error {
 	return nil
 }
 
-// Seal fixes the open transaction and begins the next. It waits until the one before is committed or aborted: the
-// engine must see to it that one of these happens.
-func (s *State) Seal() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.sealed != nil && s.Err() == nil {
-		s.free.Wait()
-	}
-	if s.Err() != nil {
-		return
-	}
-	s.sealed = &sealed{observed: s.observed}
-	for _, t := range s.tables {
-		s.sealed.layers = append(s.sealed.layers, t.open)
-		t.sealed = t.open
-		t.fresh()
-	}
-	s.observedSealed = s.observed
-	s.unmark()
-}
-
-func (s *State) unmark() {
-	clear(s.undo)
-	s.undo, s.marked = s.undo[:0], false
-}
-
-// Commit moves the sealed transaction into the base, with the changelog offsets up to which it is logged (the next ones
-// to read): in one atomic batch. It is for the transaction's success only, and the one thing that may follow that:
-// between the broker's answer and the call of Commit there must be no Abort. Readers see the transaction when Commit
-// begins. After an error the State is of no use; the log has everything.
-func (s *State) Commit(next map[string]int64) error {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	tx, err := s.decide()
-	if err != nil {
-		return err
-	}
-	for i, t := range s.tables {
-		if err := t.base.write(t.expired(tx.observed), tx.layers[i].sorted()); err != nil {
-			s.fail("commit", t.spec.Name, err)
-			return s.Err()
-		}
-	}
-	s.settle(tx, next)
-	return nil
-}
-
-// decide shows the sealed transaction to readers.
-func (s *State) decide() (*sealed, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.Err() != nil:
-		return nil, s.Err()
-	case s.closed:
-		return nil, ErrClosed
-	case s.sealed == nil:
-		return nil, errors.New("commit state: nothing is sealed")
-	}
-	s.decided, s.observedBase = true, s.sealed.observed
-	for i, t := range s.tables {
-		t.published = s.sealed.layers[i]
-	}
-	return s.sealed, nil
-}
-
-// settle lets readers see the base again, which has the transaction now.
-func (s *State) settle(_ *sealed, next map[string]int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, t := range s.tables {
-		t.base.publish()
-		t.published = nil
-		if offset, ok := next[t.spec.Name]; ok {
-			t.checkpoint = offset
-		}
-	}
-	s.sealed, s.decided = nil, false
-	s.free.Broadcast()
-}
-
-// Abort forgets the open transaction, and the sealed one unless it is being committed: then it waits for that.
-func (s *State) Abort() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.decided && s.Err() == nil {
-		s.free.Wait()
-	}
-	s.observed = s.observedBase
-	s.sealed = nil
-	s.free.Broadcast()
-	for _, t := range s.tables {
-		t.sealed = nil
-		t.fresh()
-	}
-	s.unmark()
-}
-
 // Checkpoint returns the changelog offset from which a store must be restored; -1 if it has nothing.
 func (s *State) Checkpoint(store string) int64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if t := s.byName[store]; t != nil {
-		return t.checkpoint
+		return t.record.checkpoint
 	}
 	return -1
 }
@@ -314,20 +177,11 @@ func (s *State) Err() error {
 	return nil
 }
 
-func (s *State) fail(verb, store string, err error) {
-	err = fmt.Errorf("%s store %q: %w", verb, store, err)
-	s.err.CompareAndSwap(nil, &err)
-}
-
-// ErrClosed says that a State was used after Close.
-var ErrClosed = errors.New("the state is closed")
-
-// Close ends the State; it waits for a Commit under way. Open and sealed writes are forgotten.
-func (s *State) Close() error {
-	s.applying.Lock()
-	defer s.applying.Unlock()
+func (s *State) fail(verb, store string, err error) error {
+	err = fmt.Errorf("%s store %q: %w", verb, store, damage(s.opt.Dir, err))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed = true
-	return nil
+	s.err.CompareAndSwap(nil, &err)
+	s.change.Broadcast()
+	return s.Err()
 }

@@ -8,10 +8,17 @@ import (
 func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 func TestStateOfCommittedAndOpenWrites(t *testing.T) {
-	s, err := Open(Options{Specs: []Spec{{Name: "counts", Memory: true}}})
+	for name, dir := range map[string]string{"memory": "", "disk": t.TempDir()} {
+		t.Run(name, func(t *testing.T) { committedAndOpenWrites(t, dir) })
+	}
+}
+
+func committedAndOpenWrites(t *testing.T, dir string) {
+	s, err := Open(Options{Dir: dir, Specs: []Spec{{Name: "counts"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer s.Close()
 	kv, query := s.KeyValue("counts"), s.Reader().KeyValue("counts")
 	kv.Put([]byte("a"), Entry{Value: []byte("1"), Time: at(5)})
 	if _, ok := query.Get([]byte("a")); ok {

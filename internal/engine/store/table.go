@@ -6,21 +6,21 @@ import "math"
 type table struct {
 	state  *State
 	spec   Spec
-	number uint16 // the first two bytes of its keys on disk; 0 for stores in memory
+	number []byte // what all keys begin with
 	cut    segments
 	keep   int64 // the retention in milliseconds; 0 for ever
 
 	// The writer's.
 	open    *layer
 	sealed  *layer // nil, or fixed: it is being decided on or committed
-	sweptTo []byte // where the next sweep goes on
-	buf     []byte // for the store key at work
+	sweptTo []byte // where the next sweep goes on; nil: at the beginning
 
-	base base
+	ground  ground
+	expired int64 // GUARDED_BY(state.applying): segments before this one were removed
 
-	floor      int64  // stream time as the base knew it when opened
-	published  *layer // GUARDED_BY(state.mu): committed but perhaps not yet in the base
-	checkpoint int64  // GUARDED_BY(state.mu)
+	floor     int64  // stream time as it was when the store was last closed
+	record    record // GUARDED_BY(state.mu), and changed only under state.applying: what is noted of the ground
+	published *layer // GUARDED_BY(state.mu): committed, but perhaps not yet in the ground
 }
 
 // unknown is the observed time of a State that was told of none.
@@ -46,7 +46,7 @@ func (c cell) entry() Entry { return Entry{Value: c.value, Time: timeOf(c.at)} }
 // reading is a way to look at a store.
 type reading interface {
 	get(key []byte) (cell, bool)
-	cursor() cursor
+	cursor() (cursor, error)
 	horizon() int64
 	fail(error)
 }
@@ -60,34 +60,27 @@ func (t *table) get(key []byte) (cell, bool) {
 	if it := t.sealed.get(key); it != nil {
 		return cell{it.value, it.at}, it.mark == present
 	}
-	value, at, ok, err := t.base.get(key, &t.state.reads)
+	value, at, ok, err := t.ground.get(key, &t.state.reads)
 	if err != nil {
 		t.fail(err)
 	}
 	return cell{value, at}, ok
 }
 
-func (t *table) cursor() cursor {
-	sources := []cursor{newLayerCursor(t.open, true)}
-	if t.sealed != nil {
-		sources = append(sources, newLayerCursor(t.sealed, false))
-	}
-	return withBase(t, sources, &t.state.reads)
-}
-
-// withBase adds the base, the last source of every merge.
-func withBase(t *table, sources []cursor, a *arena) cursor {
-	c, err := t.base.cursor(a)
+func (t *table) cursor() (cursor, error) {
+	ground, err := t.ground.cursor(&t.state.reads)
 	if err != nil {
-		t.fail(err)
-		return newMerged(sources...)
+		return nil, err
 	}
-	return newMerged(append(sources, c)...)
+	if t.sealed == nil {
+		return newMerged(newLayerCursor(t.open, true), ground), nil
+	}
+	return newMerged(newLayerCursor(t.open, true), newLayerCursor(t.sealed, false), ground), nil
 }
 
 func (t *table) horizon() int64 { return t.horizonAt(t.state.observed) }
 
-func (t *table) fail(err error) { t.state.fail("read", t.spec.Name, err) }
+func (t *table) fail(err error) { _ = t.state.fail("read", t.spec.Name, err) }
 
 func (t *table) put(key, value []byte, at int64) { t.write(key, value, at, present) }
 
@@ -100,7 +93,7 @@ func (t *table) write(key, value []byte, at int64, m mark) {
 	}
 }
 
-// reset forgets all layers.
+// fresh begins the layer of a transaction. It expects it to be like the one before.
 func (t *table) fresh() {
 	hint, ordered := 0, false
 	if t.open != nil {

@@ -22,12 +22,16 @@ type version struct {
 func (s version) entry() Entry { return Entry{Value: s.value, Time: timeOf(s.at)} }
 
 func readItem(it *item) (version, error) {
-	key, at, err := readVersion(it.key)
+	key, at, err := readVersion(it.user())
 	if err != nil {
 		return version{}, err
 	}
 	value, err := readVersionValue(it.value)
 	return version{key, at, value}, err
+}
+
+func (v *versions) point(key []byte, at int64) []byte {
+	return v.done(appendVersion(v.lead(), key, at))
 }
 
 // Put drops what would be gone at once. What is older than the retention is rare, so only then the history is read.
@@ -36,7 +40,7 @@ func (v *versions) Put(key []byte, e Entry) {
 	if at <= v.r.horizon() && !v.makeRoom(w, key, at) {
 		return
 	}
-	w.put(appendVersion(nil, key, at), appendVersionValue(nil, e.Value), at)
+	w.put(v.point(key, at), appendVersionValue(nil, e.Value), at)
 }
 
 // makeRoom says whether a version as old as the horizon would be seen. If only a deletion stands before it, that is
@@ -56,7 +60,7 @@ func (v *versions) makeRoom(w writing, key []byte, at int64) bool {
 		return true
 	})
 	for _, g := range gone {
-		w.delete(appendVersion(nil, key, g), at)
+		w.delete(v.point(key, g), at)
 	}
 	return true
 }

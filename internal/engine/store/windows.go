@@ -12,16 +12,9 @@ import (
 type spans struct {
 	view
 	cut segments
-	buf []byte // the key of the point read or write at hand; nil behind a Reader, whose views are used concurrently
 }
 
-func (v *spans) place(p place) []byte {
-	if v.w == nil {
-		return v.cut.appendPlace(nil, p)
-	}
-	v.buf = v.cut.appendPlace(v.buf[:0], p)
-	return v.buf
-}
+func (v *spans) place(p place) []byte { return v.done(v.cut.appendPlace(v.lead(), p)) }
 
 func (v *spans) get(p place) (Entry, bool) {
 	if p.at < v.r.horizon() {
@@ -51,15 +44,19 @@ func (v *spans) delete(p place, at time.Time) {
 // stretches of time without any segment another.
 func (v *spans) fetch(key []byte, from, to int64, visit func(place, *item) bool) {
 	from = max(from, v.r.horizon())
-	c := v.r.cursor()
+	c, err := v.r.cursor()
+	if err != nil {
+		v.r.fail(err)
+		return
+	}
 	defer v.close(c)
 	for segment := v.cut.start(from); segment <= to; {
-		lead := appendKey(appendTime(nil, segment), key)
+		lead := appendKey(appendTime(bytes.Clone(v.number), segment), key)
 		more, next := v.fetchIn(c, lead, from, to, visit)
 		if !more || next == nil {
 			return
 		}
-		reached := v.cut.start(readTime(next.key))
+		reached := readTime(next.user())
 		if reached <= segment {
 			if segment > math.MaxInt64-v.cut.length {
 				return
@@ -78,7 +75,7 @@ func (v *spans) fetchIn(c cursor, lead []byte, from, to int64, visit func(place,
 		if it == nil || !bytes.HasPrefix(it.key, lead) {
 			return true, it
 		}
-		_, p, err := readPlace(it.key)
+		_, p, err := readPlace(it.user())
 		if err != nil {
 			v.r.fail(err)
 			return false, nil
@@ -99,7 +96,7 @@ func (v *spans) all(from, to int64, visit func(place, *item) bool) {
 		return
 	}
 	v.scan(appendTime(nil, v.cut.start(from)), after(appendTime(nil, v.cut.start(to))), func(it *item) bool {
-		_, p, err := readPlace(it.key)
+		_, p, err := readPlace(it.user())
 		if err != nil {
 			v.r.fail(err)
 			return false
