@@ -10,6 +10,7 @@ package balance
 import (
 	"cmp"
 	"strconv"
+	"strings"
 )
 
 // CaughtUp is the lag, in records, up to which a copy of a task's stores is good enough to take the task over.
@@ -24,21 +25,27 @@ type Task struct {
 // String is "stage/partition".
 func (t Task) String() string { return t.Stage + "/" + strconv.Itoa(int(t.Partition)) }
 
-func compareTasks(a, b Task) int {
-	return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Partition, b.Partition))
+// Loose says whether the task is a single partition without state.
+func (t Task) Loose() bool { return strings.HasPrefix(t.Stage, loose) }
+
+// Compare orders tasks by stage, then by partition.
+func (t Task) Compare(u Task) int {
+	return cmp.Or(cmp.Compare(t.Stage, u.Stage), cmp.Compare(t.Partition, u.Partition))
 }
 
-// Stage is a stage with state: its topics' partitions of one number belong together. Topics of no stage are shared out
-// partition by partition; each is a stage of its own, without state, named by LooseStage.
+// Stage is a stage with state: its topics' partitions of one number belong together.
 type Stage struct {
 	Name   string
 	Topics []string
 }
 
-// LooseStage names the stage of a topic that belongs to none. No stage that people name can be called so.
-func LooseStage(topic string) string { return "topic:" + topic }
+// LooseStage is the stage of a topic that belongs to none: its partitions are shared out one by one. No name of a stage
+// has a colon.
+func LooseStage(topic string) Stage { return Stage{Name: loose + topic, Topics: []string{topic}} }
 
-// Assignment is what one member of the group is told.
+const loose = "topic:"
+
+// Assignment is what one member of the group is told. It is about tasks with state only.
 type Assignment struct {
 	Duties
 	// Members are all members of the group with what they have, sorted by ID. Nil if the group is too large to tell
@@ -46,11 +53,11 @@ type Assignment struct {
 	Members []Peer
 }
 
-// Duties are the tasks of one member, sorted.
+// Duties are the tasks of one member, each list sorted. A task is in one of them at most.
 type Duties struct {
 	Active  []Task // it reads their partitions
 	Standby []Task // it keeps a copy of their stores
-	WarmUp  []Task // it makes a copy of their stores and gets them when it has caught up
+	WarmUp  []Task // it makes a copy of their stores: it is to have them when it has caught up
 }
 
 // Peer is a member of the group as others see it.
