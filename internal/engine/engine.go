@@ -35,11 +35,21 @@ type Env struct {
 	Kafka    kafka.Config
 	ID       string // names this process among those running the topology; must be the same after a restart
 	Services component.Services
+	Host     string // host:port at which other processes of the topology ask this one; empty if they can't
 	StateDir string // folder for what components keep between starts
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil: numbers are kept for Status only
 	// At is called at named steps of a commit; crash tests kill the process there. Nil does nothing.
 	At func(step string)
+	// Unsafe switches guarantees off, one at a time, for tests that show that they are needed.
+	Unsafe Unsafe
+}
+
+// Unsafe is for proof only: every field true loses or repeats something when a process is killed.
+type Unsafe struct {
+	RestoreToStable bool // stores are restored to the end of what is committed, not of what is written
+	NoBuffer        bool // what is written to stores is there before its transaction is committed
+	NoFence         bool // ids are new at every start, so that a predecessor is not fenced
 }
 
 // component is the part of an Env that a component sees.
@@ -58,6 +68,10 @@ type Engine struct {
 	env              Env
 	log              *slog.Logger
 	workers          []*worker
+	states           *states
+	globals          *globals
+	standbys         *standbys
+	board            *board
 	feeds            []*feed
 	deliveries       []*delivery
 	bolts            []*boltStats
@@ -88,6 +102,10 @@ func New(plan *topology.Plan, env Env) (*Engine, error) {
 	}
 	e := &Engine{plan: plan, env: env, log: env.Log.With("topology", plan.Name)}
 	e.state.Store("starting")
+	e.states = newStates(plan, env.StateDir, e.log)
+	e.globals = newGlobals(e)
+	e.standbys = newStandbys(e)
+	e.board = newBoard()
 	for _, b := range plan.Bolts {
 		e.bolts = append(e.bolts, &boltStats{name: b.Name})
 	}
@@ -261,6 +279,7 @@ func (e *Engine) maxRecord(topic string) int32 {
 }
 
 func (e *Engine) disconnect() {
+	e.states.closeAll()
 	e.admin.Close()
 	e.letters.Close()
 }

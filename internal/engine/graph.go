@@ -44,6 +44,10 @@ type place struct{ at atomic.Int32 }
 func openGraph(plan *topology.Plan, env Env, stats []*boltStats) (*graph, error) {
 	g := &graph{plan: plan, retry: plan.Retry, stats: stats, turns: make([]sync.Mutex, len(plan.Bolts))}
 	for _, b := range plan.Bolts {
+		if b.Component.NewProcessor != nil {
+			g.bolts = append(g.bolts, nil) // one for each task: see package stage
+			continue
+		}
 		bolt, err := b.Component.NewBolt(b.Config, env.component(plan, b.Name))
 		if err != nil {
 			_ = g.close()
@@ -98,8 +102,8 @@ func (x *execution) walk(targets []topology.Target, r *record.Record) *boltError
 		if i < len(targets)-1 {
 			next = r.Clone()
 		}
-		if t.Sink {
-			x.entry.outputs = append(x.entry.outputs, output{sink: t.Index, rec: next})
+		if t.Sink || x.graph.plan.Bolts[t.Index].Late {
+			x.entry.outputs = append(x.entry.outputs, output{to: t, rec: next})
 			continue
 		}
 		if err := x.bolt(t.Index, next); err != nil {

@@ -51,6 +51,7 @@ func plan(bolts ...component.Definition) *topology.Plan {
 			Park: api.Duration(200 * time.Millisecond), ParkEvery: api.Duration(20 * time.Millisecond)},
 		Group: "raven.t", DeadLetters: "t.dead-letters", Parked: "t.parked", Replay: "t.replay",
 		Inputs: []topology.Input{{Name: "in", Topic: "in", Format: record.JSON, Start: "earliest"}, {Topic: "t.replay"}},
+		Stages: []topology.Stage{{Name: "in", Inputs: []int{0, 1}}},
 		Sinks:  []topology.Sink{{Name: "out", Topic: "out"}},
 	}
 	next := []topology.Target{{Sink: true}}
@@ -58,6 +59,7 @@ func plan(bolts ...component.Definition) *topology.Plan {
 		p.Bolts = append([]topology.Bolt{{Name: fmt.Sprintf("b%d", i), Component: bolts[i], Config: bolts[i].NewConfig()}}, p.Bolts...)
 	}
 	for i := range p.Bolts {
+		p.Stages[0].Bolts = append(p.Stages[0].Bolts, i)
 		after := next
 		if i+1 < len(p.Bolts) {
 			after = []topology.Target{{Index: i + 1}}

@@ -30,13 +30,26 @@ func (s *session) admit(e *entry) bool {
 		e.refuse(fmt.Errorf("read record: %d bytes are above the limit of %d (limits.recordBytes)", e.size-entryOverhead, limit))
 		return false
 	}
-	if e.rec.Format == record.JSON && e.rec.Value != nil {
+	if e.rec.Format == record.JSON && e.rec.Value != nil && !e.task.input.Repartition {
 		if err := document.Valid(e.rec.Value); err != nil {
 			e.refuse(fmt.Errorf("read record as json: %w", err))
 			return false
 		}
 	}
 	return true
+}
+
+// originOf takes the origin of a record out of its headers, as another stage has written it.
+func originOf(r *record.Record) record.Origin {
+	text, ok := r.Header(record.HeaderOrigin)
+	if !ok {
+		return r.Origin
+	}
+	r.RemoveHeader(record.HeaderOrigin)
+	if o, err := record.ParseOrigin(string(text)); err == nil {
+		return o
+	}
+	return r.Origin
 }
 
 func (e *entry) refuse(err error) {
@@ -72,13 +85,19 @@ func readReplay(e *entry) {
 	}
 }
 
-// write puts an entry's outcome into the open transaction.
-func (s *session) write(live context.Context, e *entry) {
+// write puts an entry's outcome into the open transaction, after the late bolts if there are any. Its error ends the
+// session.
+func (s *session) write(live context.Context, e *entry) error {
 	if e.raw.Attrs.IsControl() {
-		return
+		return nil
 	}
 	if e.outcome == delivered {
 		s.checkSizes(e)
+	}
+	if e.outcome == delivered && e.task.unit != nil {
+		if err := s.lateStep(e); err != nil {
+			return err
+		}
 	}
 	if !e.retried {
 		s.pending.in++
@@ -86,14 +105,14 @@ func (s *session) write(live context.Context, e *entry) {
 	switch e.outcome {
 	case delivered:
 		for i := range e.outputs {
-			s.writeOutput(live, e, &e.outputs[i])
+			s.produce(live, e.outputs[i].to.Index, e.outputs[i].rec, e.replayID)
 		}
 	case parked:
 		e.released = true
 		s.pending.parked++
 		s.tx.Produce(live, s.parkRecord(e))
 		e.outputs = nil
-		return
+		return nil
 	case dead:
 		s.pending.dead++
 		s.tx.Produce(live, s.deadLetter(e))
@@ -101,43 +120,53 @@ func (s *session) write(live context.Context, e *entry) {
 	if e.retried {
 		s.tx.Produce(live, s.unparkRecord(e))
 	}
+	return nil
 }
 
 // checkSizes turns an entry with an output that its topic cannot take into a dead letter: written, it would fail the
 // transaction, and every transaction after it.
 func (s *session) checkSizes(e *entry) {
 	for _, o := range e.outputs {
-		topic := s.plan.Sinks[o.sink].Topic
-		if n, limit := o.rec.Size()+recordOverhead, int(s.w.engine.maxRecord(topic)); n > limit {
+		if !o.to.Sink {
+			continue
+		}
+		if err := s.checkOutput(o.to.Index, o.rec); err != nil {
 			e.outputs, e.outcome = nil, dead
-			e.err = &boltError{
-				bolt: s.plan.Sinks[o.sink].Name, class: component.Never, attempts: 1, first: e.started,
-				err: fmt.Errorf("write topic %q: a record of %d bytes is above the topic's limit of %d", topic, n, limit),
-			}
+			e.err = &boltError{bolt: s.plan.Sinks[o.to.Index].Name, class: component.Never, attempts: 1, first: e.started, err: err}
 			return
 		}
 	}
 }
 
+// checkOutput says whether a sink's topic takes a record.
+func (s *session) checkOutput(sink int, r *record.Record) error {
+	topic := s.plan.Sinks[sink].Topic
+	if n, limit := r.Size()+recordOverhead, int(s.w.engine.maxRecord(topic)); n > limit {
+		return fmt.Errorf("write topic %q: a record of %d bytes is above the topic's limit of %d", topic, n, limit)
+	}
+	return nil
+}
+
 // recordOverhead is room for what a batch adds to a record: its header, varints and our origin header.
 const recordOverhead = 512
 
-func (s *session) writeOutput(live context.Context, e *entry, o *output) {
-	sink, r := &s.plan.Sinks[o.sink], o.rec
+// produce puts a record for a sink into the open transaction.
+func (s *session) produce(live context.Context, to int, r *record.Record, replayID string) {
+	sink := &s.plan.Sinks[to]
 	out := &kgo.Record{Topic: sink.Topic, Key: r.Key, Value: r.Value, Timestamp: r.Time}
-	if n := len(r.Headers); n > 0 || sink.Internal || e.replayID != "" {
+	if n := len(r.Headers); n > 0 || sink.Internal || replayID != "" {
 		out.Headers = make([]kgo.RecordHeader, n, n+2)
 		for i, h := range r.Headers {
 			out.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
 		}
 	}
-	if e.replayID != "" {
-		out.Headers = append(out.Headers, kgo.RecordHeader{Key: record.HeaderReplayed, Value: []byte(e.replayID)})
+	if replayID != "" {
+		out.Headers = append(out.Headers, kgo.RecordHeader{Key: record.HeaderReplayed, Value: []byte(replayID)})
 	}
-	if sink.Internal {
-		out.Headers = append(out.Headers, kgo.RecordHeader{Key: record.HeaderOrigin, Value: []byte(r.Origin.String())})
-	} else {
+	if !sink.Internal {
 		s.pending.out++
+	} else if r.Origin.Topic != "" { // what a schedule emits comes from no record
+		out.Headers = append(out.Headers, kgo.RecordHeader{Key: record.HeaderOrigin, Value: []byte(r.Origin.String())})
 	}
 	s.tx.Produce(live, out)
 }

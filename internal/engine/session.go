@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/engine/stage"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/record"
 	"ravenswood.dev/internal/topology"
@@ -36,8 +37,11 @@ type session struct {
 	tx    *kafka.Transactor
 
 	tasks      map[partition]*task
-	outbox     []*entry // released, in order; to be written when no commit is under way
-	inHand     int      // entries in rings
+	units      map[unitID]*unit // of stages with state
+	restored   chan restored
+	work       []stage.Work // of lateStep, kept for its memory
+	outbox     []*entry     // released, in order; to be written when no commit is under way
+	inHand     int          // entries in rings
 	inBytes    int64
 	runningNow int      // lanes in work
 	ready      []*entry // may run, but maxRunning is reached
@@ -57,7 +61,6 @@ type session struct {
 	}
 	completed chan struct{} // capacity 1: the list is not empty
 
-	blocking   bool
 	maxRunning int
 	pending    totals              // since the last commit
 	feeds      map[string]*feedRun // by topic, while its partition 0 is ours
@@ -94,10 +97,11 @@ func newSession(w *worker) *session {
 	s := &session{
 		w: w, plan: w.plan, graph: w.graph,
 		tasks:      make(map[partition]*task),
+		units:      make(map[unitID]*unit),
+		restored:   make(chan restored),
 		polled:     make(chan poll, 1),
 		rebalances: make(chan rebalance),
 		completed:  make(chan struct{}, 1),
-		blocking:   w.plan.Blocking(),
 		maxRunning: w.maxRunning,
 		feeds:      make(map[string]*feedRun),
 	}
@@ -146,8 +150,16 @@ func (s *session) loop(ctx, live context.Context) error {
 			}
 		case <-s.completed:
 			s.completeAll()
+		case r := <-s.restored:
+			if err := s.openUnit(r); err != nil {
+				return err
+			}
 		case <-tick.C:
 			s.retryParked()
+			if err := s.punctuate(live); err != nil {
+				return err
+			}
+			s.releaseStarved()
 			if err := s.startCommit(live); err != nil {
 				return err
 			}
@@ -175,6 +187,11 @@ func (s *session) loop(ctx, live context.Context) error {
 		if err := s.flush(live); err != nil {
 			return err
 		}
+		if s.pendingBytes() > maxPendingBytes {
+			if err := s.startCommit(live); err != nil {
+				return err
+			}
+		}
 	}
 }
 
@@ -184,6 +201,7 @@ func (s *session) join(live context.Context) error {
 		Transactional: s.w.transactional,
 		MaxRecord:     s.w.engine.maxRecord,
 		Manual:        map[string]bool{s.plan.Parked: true, s.plan.DeadLetters: true},
+		Tracked:       make(map[string]bool),
 		Latest:        make(map[string]bool),
 		Assigned: func(ctx context.Context, p map[string][]int32) error {
 			return s.ask(live, rebalance{kind: assigned, partitions: p, ctx: ctx})
@@ -194,6 +212,9 @@ func (s *session) join(live context.Context) error {
 	for _, in := range s.plan.Inputs {
 		cfg.Topics = append(cfg.Topics, in.Topic)
 		cfg.Latest[in.Topic] = in.Start == "latest"
+	}
+	for _, topic := range s.w.changelogs {
+		cfg.Manual[topic], cfg.Tracked[topic] = true, true
 	}
 	tx, err := kafka.NewTransactor(cfg)
 	s.tx = tx
@@ -209,6 +230,9 @@ func (s *session) close(cancel context.CancelFunc) {
 		<-s.committing //nolint:errcheck // whatever it says: the successor believes the broker only
 	}
 	s.w.lanes.Wait()
+	for _, u := range s.units {
+		s.closeUnit(u)
+	}
 	abort, done := context.WithTimeout(context.Background(), 2*time.Second)
 	defer done()
 	s.tx.Abort(abort)
@@ -302,6 +326,7 @@ func (s *session) takePartition(t *task, fp kgo.FetchTopicPartition, now time.Ti
 	if start := min(fp.LogStartOffset, fp.Records[0].Offset); start > t.next {
 		s.w.noteLoss(t, start)
 	}
+	t.silent = false
 	entries := make([]entry, len(fp.Records))
 	for i, raw := range fp.Records {
 		e := &entries[i]
@@ -311,7 +336,7 @@ func (s *session) takePartition(t *task, fp kgo.FetchTopicPartition, now time.Ti
 		switch {
 		case raw.Attrs.IsControl() || !s.admit(e):
 			t.addDone(e)
-		case s.blocking || t.parkedCount > 0:
+		case s.w.blocking[t.input.Stage] || t.parkedCount > 0:
 			if t.add(e) {
 				s.start(e)
 			}
@@ -320,7 +345,7 @@ func (s *session) takePartition(t *task, fp kgo.FetchTopicPartition, now time.Ti
 			t.addDone(e)
 		}
 	}
-	s.outbox = s.releaseTask(t)
+	s.release(t)
 	s.pauseIfFull(t)
 	return nil
 }
@@ -336,6 +361,9 @@ func (s *session) fill(e *entry, t *task, raw *kgo.Record, now time.Time) {
 		for i, h := range raw.Headers {
 			r.Headers[i] = record.Header{Key: h.Key, Value: h.Value}
 		}
+	}
+	if t.input.Repartition {
+		r.Origin = originOf(r)
 	}
 	e.size = int64(r.Size()) + entryOverhead
 	if raw.Key != nil {
@@ -391,7 +419,7 @@ func (s *session) completeAll() {
 		}
 	}
 	for t := range touched {
-		s.outbox = s.releaseTask(t)
+		s.release(t)
 		s.resumeIfRoom(t)
 	}
 }
@@ -441,7 +469,7 @@ func (s *session) pauseIfFull(t *task) {
 }
 
 func (s *session) resumeIfRoom(t *task) {
-	if t.paused && len(t.ring) < s.plan.Limits.PartitionRecords*3/4 && t.parkedCount < s.plan.Limits.Parked {
+	if t.paused && t.ready() && len(t.ring) < s.plan.Limits.PartitionRecords*3/4 && t.parkedCount < s.plan.Limits.Parked {
 		t.paused = false
 		s.tx.Resume(t.id.asMap())
 	}
@@ -454,7 +482,9 @@ func (s *session) flush(live context.Context) error {
 		return nil
 	}
 	for i, e := range s.outbox {
-		s.write(live, e)
+		if err := s.write(live, e); err != nil {
+			return err
+		}
 		s.outbox[i] = nil
 	}
 	s.outbox = s.outbox[:0]
@@ -474,13 +504,17 @@ func (s *session) startCommit(live context.Context) error {
 	if !s.written {
 		return nil
 	}
+	if err := s.writeChangelogs(live); err != nil {
+		return err
+	}
 	s.marks = make(kafka.Offsets)
+	meta := make(kafka.Metadata)
 	for id, t := range s.tasks {
 		if t.mark > t.committed {
-			if s.marks[id.topic] == nil {
-				s.marks[id.topic] = make(map[int32]int64)
+			put(s.marks, id, t.mark)
+			if text := t.meta(); text != "" {
+				put(meta, id, text)
 			}
-			s.marks[id.topic][id.n] = t.mark
 		}
 	}
 	s.written = false
@@ -488,7 +522,7 @@ func (s *session) startCommit(live context.Context) error {
 	s.committing = make(chan error, 1)
 	go func(done chan<- error, marks kafka.Offsets) {
 		start := time.Now()
-		err := s.tx.Commit(live, marks, s.w.at)
+		err := s.tx.CommitWith(live, marks, meta, s.w.at)
 		s.w.engine.commitLatency.observe(time.Since(start))
 		done <- err
 	}(s.committing, s.marks)
@@ -508,6 +542,7 @@ func (s *session) endCommit(err error) error {
 			}
 		}
 	}
+	s.applyChangelogs()
 	c := &s.w.engine.counters
 	c.in.Add(s.inCommit.in)
 	c.out.Add(s.inCommit.out)
@@ -558,6 +593,10 @@ func (s *session) assign(live context.Context, r rebalance) error {
 			t := newTask(id, s.w.inputs[topic])
 			t.ctx, t.cancel = context.WithCancel(live)
 			s.tasks[id] = t
+			if u := s.unitOf(t.input, n); u != nil {
+				u.join(s.plan, t)
+				s.tx.Pause(id.asMap())
+			}
 		}
 	}
 	s.publish(true)
@@ -566,6 +605,7 @@ func (s *session) assign(live context.Context, r rebalance) error {
 		return err
 	}
 	s.startFeeds(live, r.partitions)
+	s.startUnits(live)
 	return nil
 }
 
@@ -580,11 +620,23 @@ func (s *session) drop(partitions map[string][]int32) {
 				s.inBytes -= t.bytes
 				t.cancel()
 				delete(s.tasks, id)
+				s.w.engine.board.drop(id)
+				if t.unit != nil && t.unit.phase != closed {
+					s.closeUnit(t.unit)
+				}
 			}
 		}
 	}
 	s.publish(true)
 	s.w.log.Debug("partitions given up", "partitions", partitions)
+}
+
+// put sets what belongs to a partition in a map by topic and number.
+func put[V any](all map[string]map[int32]V, p partition, v V) {
+	if all[p.topic] == nil {
+		all[p.topic] = make(map[int32]V)
+	}
+	all[p.topic][p.n] = v
 }
 
 func (p partition) asMap() map[string][]int32 { return map[string][]int32{p.topic: {p.n}} }

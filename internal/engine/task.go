@@ -30,6 +30,7 @@ type task struct {
 	ctx    context.Context // ends when the partition is given up; for the lanes, the core does not look at it
 	cancel context.CancelFunc
 	input  *topology.Input
+	unit   *unit // of a stage with state; nil otherwise
 
 	ring      []*entry // in offset order; ring[0] is the oldest unfinished record
 	mark      int64    // everything below is released; what a commit may name
@@ -37,6 +38,7 @@ type task struct {
 	committed int64    // what the last commit named, -1 if nothing was committed yet
 	bytes     int64    // of entries in the ring
 	paused    bool     // reading is stopped until there is room
+	silent    bool     // of a unit: was waited for in vain; see giveUpWaiting
 
 	lanes       map[uint64]*lane
 	parked      map[uint64]*parking
@@ -85,9 +87,10 @@ type entry struct {
 	replayInput string // the spout it had come in by
 }
 
+// output is a record on its way to a sink, or to a late bolt until its entry is released.
 type output struct {
-	sink int
-	rec  *record.Record
+	to  topology.Target
+	rec *record.Record
 }
 
 type status uint8
@@ -255,10 +258,34 @@ func (t *task) release(into []*entry) []*entry {
 	return into
 }
 
+// releaseFront removes the finished front of the ring; the mark moves behind it.
+func (t *task) releaseFront() *entry {
+	e := t.ring[0]
+	t.ring[0] = nil
+	t.ring = t.ring[1:]
+	if len(t.ring) == 0 {
+		t.ring = nil
+	}
+	t.mark = e.raw.Offset + 1
+	t.bytes -= e.size
+	return e
+}
+
 // oldest returns the record that holds the mark back, or nil.
 func (t *task) oldest() *entry {
 	if len(t.ring) == 0 {
 		return nil
 	}
 	return t.ring[0]
+}
+
+// ready says whether the task may be read at all: the stores of its unit are restored.
+func (t *task) ready() bool { return t.unit == nil || t.unit.phase == operating }
+
+// meta is what is committed with the task's offset.
+func (t *task) meta() string {
+	if t.unit == nil || t.unit.late == nil {
+		return ""
+	}
+	return streamTimeMeta(t.unit.late.StreamTime())
 }

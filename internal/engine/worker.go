@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,8 @@ type worker struct {
 	transactional bool
 	log           *slog.Logger
 	inputs        map[string]*topology.Input
+	changelogs    map[string]string // topic by store, of those we write
+	blocking      []bool            // by stage: a bolt waits for the outside world, so records run in lanes
 	maxRunning    int
 
 	lanes    sync.WaitGroup // of the session in being
@@ -43,12 +46,26 @@ func newWorker(e *Engine, number int) (*worker, error) {
 		transactional: e.plan.Delivery == api.ExactlyOnce,
 		log:           e.env.Log.With("topology", e.plan.Name, "worker", number),
 		inputs:        make(map[string]*topology.Input),
+		changelogs:    make(map[string]string),
 		maxRunning:    laneLimit(e.plan, e.env.Services),
 	}
 	for i := range e.plan.Inputs {
 		w.inputs[e.plan.Inputs[i].Topic] = &e.plan.Inputs[i]
 	}
+	for _, st := range e.plan.Stages {
+		w.blocking = append(w.blocking, blocking(e.plan, &st))
+		for _, s := range st.Stores {
+			if s.Changelog != "" && !s.Source {
+				w.changelogs[s.Name] = s.Changelog
+			}
+		}
+	}
 	return w, nil
+}
+
+// blocking says whether a bolt of a stage waits for the outside world.
+func blocking(plan *topology.Plan, st *topology.Stage) bool {
+	return slices.ContainsFunc(st.Bolts, func(i int) bool { return plan.Bolts[i].Component.Spec.Blocking })
 }
 
 // run keeps a session alive until ctx is done. Only being replaced, which another process with the same id causes, ends

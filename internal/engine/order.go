@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"time"
+
+	"ravenswood.dev/internal/kafka"
+)
+
+// release moves what is finished of a task to the outbox.
+func (s *session) release(t *task) {
+	if t.unit != nil {
+		s.releaseUnit(t.unit, time.Now())
+		return
+	}
+	s.outbox = s.releaseTask(t)
+}
+
+// releaseUnit releases the records of a unit in the order of their event times: of the fronts of its inputs' rings the
+// earliest is next. It stops where the next record is not finished, or an input has nothing here but more on the log.
+func (s *session) releaseUnit(u *unit, now time.Time) {
+	for {
+		t, wait := u.next(s.w.engine.moreOn)
+		if wait {
+			if u.starved.IsZero() {
+				u.starved = now
+			}
+			if now.Sub(u.starved) < starvedMax {
+				return
+			}
+			u.giveUpWaiting()
+			continue
+		} else {
+			u.starved = time.Time{}
+		}
+		if t == nil || t.ring[0].status != done {
+			return
+		}
+		e := t.releaseFront()
+		s.inHand--
+		s.inBytes -= e.size
+		s.outbox = append(s.outbox, e)
+		s.resumeIfRoom(t)
+	}
+}
+
+// starvedMax is how long the records of one input wait for those of another that should come.
+const starvedMax = time.Second
+
+// next is the input whose front comes first; wait says that an input with nothing in its ring has more on the log. With
+// equal times the earlier input of the stage comes first, so that the order does not depend on what arrived when.
+func (u *unit) next(more func(*task) bool) (first *task, wait bool) {
+	for _, t := range u.inputs {
+		if len(t.ring) == 0 {
+			wait = wait || !t.paused && !t.silent && more(t)
+			continue
+		}
+		if first == nil || t.ring[0].rec.Time.Before(first.ring[0].rec.Time) {
+			first = t
+		}
+	}
+	return first, wait && first != nil
+}
+
+// giveUpWaiting stops waiting for inputs that have not brought what the log seems to have, until they bring something:
+// the rest may be an open transaction, or records that were aborted.
+func (u *unit) giveUpWaiting() {
+	for _, t := range u.inputs {
+		t.silent = t.silent || len(t.ring) == 0
+	}
+}
+
+// moreOn says whether the log is known to have committed records of a task that are not read yet.
+func (e *Engine) moreOn(t *task) bool {
+	stable := e.stable.Load()
+	if stable == nil {
+		return true // nobody has looked yet
+	}
+	return (*stable)[kafka.TopicPartition{Topic: t.id.topic, Partition: t.id.n}] > max(t.next, 0)
+}
+
+// releaseStarved goes on with units that have waited long enough.
+func (s *session) releaseStarved() {
+	now := time.Now()
+	for _, u := range s.units {
+		if u.phase == operating && !u.starved.IsZero() {
+			s.releaseUnit(u, now)
+		}
+	}
+}

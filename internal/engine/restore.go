@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ravenswood.dev/internal/engine/store"
+	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/internal/topology"
+)
+
+// restoreProgress is how far the stores of a task have come; the status shows it.
+type restoreProgress struct {
+	began   time.Time
+	total   atomic.Int64 // offsets to go through when it began, over all stores
+	done    atomic.Int64
+	records atomic.Int64
+	bytes   atomic.Int64
+}
+
+// restore brings the stores of a unit up to what is committed. It runs after the predecessor has been fenced, so nothing
+// more can be written to the changelogs.
+//
+// Each store is read from its checkpoint to the uncommitted end of its changelog. The end of what is committed would not
+// do: a decided transaction's marker may still be on its way there while the offsets already show its effect, and the
+// task would go on with new offsets over old state.
+func (e *Engine) restore(ctx context.Context, u *unit, sources kafka.Offsets) error {
+	e.standbys.stop(u.id) // what it has is what we begin with
+	state, err := e.states.take(u.id)
+	if err != nil {
+		return err
+	}
+	u.state = state
+	jobs, err := e.restoreJobs(ctx, u, state, sources)
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		u.progress.total.Add(max(j.to-j.from, 0))
+	}
+	for _, j := range jobs {
+		if err := e.restoreStore(ctx, state, j, u.progress); err != nil {
+			return fmt.Errorf("store %q: %w", j.store.Name, err)
+		}
+	}
+	if n := u.progress.records.Load(); n > 0 {
+		e.log.Info("stores restored", "stage", u.stage.Name, "partition", u.id.n, "records", n, "bytes", u.progress.bytes.Load(), "took", time.Since(u.progress.began).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// restoreJob is one store's stretch of its changelog.
+type restoreJob struct {
+	store    *topology.Store
+	n        int32
+	from, to int64
+}
+
+func (e *Engine) restoreJobs(ctx context.Context, u *unit, state *store.State, sources kafka.Offsets) ([]restoreJob, error) {
+	var topics []string
+	for _, st := range u.stage.Stores {
+		if st.Changelog != "" {
+			topics = append(topics, st.Changelog)
+		}
+	}
+	if len(topics) == 0 {
+		return nil, nil
+	}
+	starts, err := e.admin.StartOffsets(ctx, topics...)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := e.restoreEnds(ctx, topics)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []restoreJob
+	for i := range u.stage.Stores {
+		st := &u.stage.Stores[i]
+		if st.Changelog == "" {
+			continue
+		}
+		tp := kafka.TopicPartition{Topic: st.Changelog, Partition: u.id.n}
+		j := restoreJob{store: st, n: u.id.n, from: starts[tp], to: ends[tp]}
+		if st.Source {
+			j.to = min(j.to, sources[tp.Topic][tp.Partition])
+		}
+		if err := e.beginAt(state, &j); err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, nil
+}
+
+// beginAt decides where a store goes on. One that is ahead of its changelog, or has missed what the changelog has lost
+// meanwhile, begins anew: it may hold keys whose deletion nobody can tell it of any more.
+func (e *Engine) beginAt(state *store.State, j *restoreJob) error {
+	at := state.Checkpoint(j.store.Name)
+	switch {
+	case at < 0:
+		return nil
+	case at > j.to && !j.store.Source, at < j.from:
+		e.log.Warn("a store does not fit its changelog and is restored whole", "store", j.store.Name, "partition", j.n, "at", at, "start", j.from, "end", j.to)
+		return state.Reset(j.store.Name)
+	}
+	j.from = at
+	return nil
+}
+
+func (e *Engine) restoreEnds(ctx context.Context, topics []string) (map[kafka.TopicPartition]int64, error) {
+	if e.env.Unsafe.RestoreToStable {
+		return e.admin.StableOffsets(ctx, topics...)
+	}
+	return e.admin.EndOffsets(ctx, topics...)
+}
+
+// restoreBatch is how many records are loaded at once.
+const restoreBatch = 2000
+
+func (e *Engine) restoreStore(ctx context.Context, state *store.State, j restoreJob, p *restoreProgress) error {
+	if j.from >= j.to {
+		return nil
+	}
+	var batch []store.Change
+	next := j.from
+	load := func() error {
+		err := state.Load(j.store.Name, batch, next)
+		p.records.Add(int64(len(batch)))
+		p.done.Store(p.done.Load() + int64(len(batch)))
+		batch = batch[:0]
+		return err
+	}
+	ranges := map[int32]kafka.Range{j.n: {From: j.from, To: j.to}}
+	err := kafka.ReadRanges(ctx, e.env.Kafka, j.store.Changelog, ranges, func(r *kgo.Record) error {
+		next = r.Offset + 1
+		if r.Key == nil {
+			return nil
+		}
+		p.bytes.Add(int64(len(r.Key) + len(r.Value)))
+		batch = append(batch, store.Change{Store: j.store.Name, Key: r.Key, Value: r.Value, Time: r.Timestamp})
+		if len(batch) >= restoreBatch {
+			return load()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	next = j.to
+	return load()
+}

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"ravenswood.dev/internal/engine/store"
+	"ravenswood.dev/internal/topology"
+)
+
+// states keeps the stores of this process, by task. A State outlives the session that used it: the next one finds it
+// as it was committed and reads only what it has missed. Each is lent to one user at a time: a worker, or the standby
+// that keeps it warm.
+type states struct {
+	dir  string
+	plan *topology.Plan
+	log  *slog.Logger
+
+	mu   sync.Mutex
+	held map[unitID]*heldState // GUARDED_BY(mu)
+	back *sync.Cond            // on mu: a state was given back
+}
+
+// heldState is an open State and whether somebody uses it.
+type heldState struct {
+	state *store.State
+	lent  bool
+}
+
+func newStates(plan *topology.Plan, dir string, log *slog.Logger) *states {
+	k := &states{dir: dir, plan: plan, log: log, held: make(map[unitID]*heldState)}
+	k.back = sync.NewCond(&k.mu)
+	return k
+}
+
+// take lends the State of a task, opened if it is not. It waits while another user of this process has it, who has been
+// told to give it back.
+func (k *states) take(id unitID) (*store.State, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for k.held[id] != nil && k.held[id].lent {
+		k.back.Wait()
+	}
+	if h := k.held[id]; h != nil {
+		h.lent = true
+		return h.state, nil
+	}
+	state, err := k.open(id)
+	if err != nil {
+		return nil, err
+	}
+	k.held[id] = &heldState{state: state, lent: true}
+	return state, nil
+}
+
+// open opens the folder of a task. One that is damaged is removed: the log has everything that is in it.
+func (k *states) open(id unitID) (*store.State, error) {
+	st := &k.plan.Stages[id.stage]
+	opts := store.Options{}
+	for _, s := range st.Stores {
+		opts.Specs = append(opts.Specs, s.Spec)
+	}
+	return store.Open(opts)
+}
+
+func (k *states) folder(id unitID) string {
+	return filepath.Join(k.dir, "stores", k.plan.Stages[id.stage].Name, strconv.Itoa(int(id.n)))
+}
+
+// give takes a State back. One that has failed is closed, to be opened again by its next user.
+func (k *states) give(id unitID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h := k.held[id]
+	h.lent = false
+	if h.state.Err() != nil {
+		k.close(id)
+	}
+	k.back.Broadcast()
+}
+
+// forget closes a State that nobody uses: its task works elsewhere.
+func (k *states) forget(id unitID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if h := k.held[id]; h != nil && !h.lent {
+		k.close(id)
+	}
+}
+
+func (k *states) close(id unitID) {
+	if err := k.held[id].state.Close(); err != nil {
+		k.log.Warn("close stores", "stage", k.plan.Stages[id.stage].Name, "partition", id.n, "err", err)
+	}
+	delete(k.held, id)
+}
+
+// look gives the State of a task to a reader, nil if it is not open here.
+func (k *states) look(id unitID) *store.State {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if h := k.held[id]; h != nil {
+		return h.state
+	}
+	return nil
+}
+
+// closeAll ends them all; nobody uses one any more.
+func (k *states) closeAll() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id := range k.held {
+		k.close(id)
+	}
+}
