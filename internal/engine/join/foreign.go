@@ -166,7 +166,7 @@ func (s *subscriptions) change(r *record.Record) error {
 		if copy(a.sum[:], e.Value) != len(a.sum) {
 			return fmt.Errorf("read subscription of %q: %d bytes, want %d", at[len(prefix):], len(e.Value), len(a.sum))
 		}
-		s.c.Emit(0, message(r, keep(at[len(prefix):]), a.encode(), later(r.Time, e.Time)))
+		s.c.Emit(0, message(r, at[len(prefix):], a.encode(), later(r.Time, e.Time)))
 	}
 	return nil
 }

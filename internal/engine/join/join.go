@@ -11,7 +11,6 @@
 package join
 
 import (
-	"bytes"
 	"time"
 
 	"ravenswood.dev/internal/engine/processor"
@@ -51,8 +50,7 @@ const (
 	NoKey        Reason = "no-key"         // it has no key, or none can be derived from it
 	NoValue      Reason = "no-value"       // a stream's record without a value has nothing to join
 	NoForeignKey Reason = "no-foreign-key" // its value names no foreign key
-	Expired      Reason = "expired"        // it is older than what a table's history keeps
-	Late         Reason = "late"           // its window is closed; it was sent to the port "late" too
+	Late         Reason = "late"           // its window is closed and it met nobody; it was sent to the port "late" too
 	Stale        Reason = "stale"          // an answer to a value that has been replaced since; a newer answer follows
 	Failed       Reason = "failed"         // the joiner failed for a record that was waiting for a partner
 )
@@ -85,12 +83,12 @@ func storeName(bolt, name string) string {
 	return bolt + "-" + name
 }
 
-// keep copies what a store returned, so that it outlives the next write; what is there is never nil.
-func keep(b []byte) []byte {
-	if len(b) == 0 {
+// present is a value that is there: never nil.
+func present(b []byte) []byte {
+	if b == nil {
 		return []byte{}
 	}
-	return bytes.Clone(b)
+	return b
 }
 
 func later(a, b time.Time) time.Time {
@@ -121,7 +119,7 @@ func (s Source) open(c processor.Context) reader {
 	return reader{plain: c.KeyValue(s.Store), view: s.View}
 }
 
-// latest returns the entry of a key, a copy; its value is nil if there is none.
+// latest returns the entry of a key; its value is nil if there is none.
 func (r *reader) latest(key []byte) (store.Entry, error) {
 	if r.versions != nil {
 		return r.seen(key)(r.versions.Latest(key))
@@ -136,10 +134,10 @@ func (r *reader) asOf(key []byte, at time.Time) (store.Entry, error) {
 
 func (r *reader) seen(key []byte) func(store.Entry, bool) (store.Entry, error) {
 	return func(e store.Entry, ok bool) (store.Entry, error) {
-		if !ok || r.versions != nil && e.Value == nil {
+		if !ok {
 			return store.Entry{}, nil
 		}
-		value, err := r.view.of(key, keep(e.Value))
+		value, err := r.view.of(key, present(e.Value))
 		if value == nil || err != nil {
 			return store.Entry{}, err
 		}

@@ -32,7 +32,7 @@ const (
 	waiting     = "waiting"
 )
 
-// PortLate is the port of records that come after their window has closed. Results go to port 0.
+// PortLate is the port of records that come too late. Results go to port 0.
 const PortLate = 1
 
 // Stores are the join's own: a buffer per side, and for left and outer joins what waits for a partner.
@@ -67,10 +67,11 @@ func (c StreamStreamConfig) lifetime(side int) int64 {
 
 // NewStreamStream makes the processor. Records without key or value are dropped.
 //
-// A record's window is open as long as stream time is not past the record's time, its reach and the grace. Two records
-// of one key meet if their times are close enough and the windows of both are open when the second one comes. A record
-// that met nobody has its result, if the type wants one, when its window closes; so it has either that one or those of
-// its pairs, never both, in whatever order the records came.
+// A record's window is open until stream time is past the record's time, its reach and the grace together. Two records of
+// one key meet if their times are close enough and the window of the first is open when the second comes. A record that
+// met nobody has its result, if the type wants one, when its window closes; so it has either that one or those of its
+// pairs, never both, in whatever order the records come. One that comes when its own window is closed already, and meets
+// nobody, goes to PortLate.
 func NewStreamStream(c StreamStreamConfig) processor.Processor { return &streamStream{cfg: c} }
 
 type streamStream struct {
@@ -116,16 +117,17 @@ func (j *streamStream) Process(side int, r *record.Record) error {
 	case r.Value == nil:
 		j.dropped(NoValue)
 		return nil
-	case !j.open(side, r.Time.UnixMilli()):
-		j.dropped(Late)
-		j.c.Emit(PortLate, r)
-		return nil
 	}
 	met, err := j.meet(side, r)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case j.open(side, r.Time.UnixMilli()):
+		j.remember(side, r, !met && j.cfg.Type.keeps(side))
+	case !met:
+		j.dropped(Late)
+		j.c.Emit(PortLate, r)
 	}
-	j.remember(side, r, !met && j.cfg.Type.keeps(side))
 	return nil
 }
 
@@ -145,11 +147,10 @@ func (j *streamStream) meet(side int, r *record.Record) (met bool, err error) {
 		if !j.open(other, at.Start.UnixMilli()) {
 			continue
 		}
-		start, seq := at.Start, at.Seq
-		if err := j.pair(side, r, keep(e.Value), start); err != nil {
+		if err := j.pair(side, r, present(e.Value), at.Start); err != nil {
 			return met, err
 		}
-		j.stopWaiting(other, waitKey(other, start.UnixMilli(), seq, r.Key))
+		j.stopWaiting(other, waitKey(other, at.Start.UnixMilli(), at.Seq, r.Key))
 		met = true
 	}
 	return met, nil

@@ -1,8 +1,6 @@
 package join
 
 import (
-	"time"
-
 	"ravenswood.dev/internal/engine/processor"
 	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/record"
@@ -58,7 +56,7 @@ func (t *table) Process(_ int, r *record.Record) error {
 // replace puts an entry, or deletes it if it has no value, and returns the value before.
 func replace(entries store.KeyValue, key []byte, e store.Entry) (old []byte) {
 	if before, ok := entries.Get(key); ok {
-		old = keep(before.Value)
+		old = present(before.Value)
 	}
 	if e.Value == nil {
 		entries.Delete(key, e.Time)
@@ -98,37 +96,26 @@ func (t *versionedTable) Open(c processor.Context) error {
 
 // Process implements processor.Processor.
 func (t *versionedTable) Process(_ int, r *record.Record) error {
-	switch {
-	case r.Key == nil:
+	if r.Key == nil {
 		t.dropped(NoKey)
 		return nil
-	case r.Time.Before(t.oldest()):
-		t.dropped(Expired)
-		return nil
 	}
-	before, newer := t.latest(r.Key), t.newer(r)
+	before, ok := t.versions.Latest(r.Key)
+	outOfOrder := ok && before.Time.After(r.Time) || !ok && t.deletedAfter(r)
 	t.versions.Put(r.Key, store.Entry{Value: r.Value, Time: r.Time})
-	if newer {
+	if outOfOrder {
 		return nil
 	}
-	r.Old = before
+	if r.Old = nil; ok {
+		r.Old = present(before.Value)
+	}
 	t.c.Emit(0, r)
 	return nil
 }
 
-// oldest is the time from which on history is kept. What is older could only be dropped by the store, unseen.
-func (t *versionedTable) oldest() time.Time { return t.c.StreamTime().Add(-t.cfg.Store.Retention) }
-
-func (t *versionedTable) latest(key []byte) []byte {
-	if e, ok := t.versions.Latest(key); ok && e.Value != nil {
-		return keep(e.Value)
-	}
-	return nil
-}
-
-// newer says whether there is a version later than a record. Latest cannot tell where that is a deletion.
-func (t *versionedTable) newer(r *record.Record) bool {
-	for e := range t.versions.History(r.Key, r.Time, t.c.StreamTime()) {
+// deletedAfter says whether the key of a record was deleted at a later time.
+func (t *versionedTable) deletedAfter(r *record.Record) bool {
+	for e := range t.versions.History(r.Key, r.Time, later(r.Time, t.c.StreamTime())) {
 		if e.Time.After(r.Time) {
 			return true
 		}

@@ -22,16 +22,14 @@ type twoTables struct {
 	out    lines
 }
 
-func newTwoTables(t testing.TB, c TableTableConfig, kinds [2]TableConfig) *twoTables {
-	tt := &twoTables{w: newWorld()}
-	tt.w.add("l", kinds[0].Stores()...)
-	tt.w.add("r", kinds[1].Stores()...)
+func newTwoTables(t rapid.TB, c TableTableConfig, kinds [2]TableConfig) *twoTables {
+	tt := &twoTables{w: newWorld(t, stores{"l": kinds[0].Stores(), "r": kinds[1].Stores()})}
 	tt.open(t, c, kinds)
 	return tt
 }
 
 // open makes the processors, also anew over the same stores.
-func (tt *twoTables) open(t testing.TB, c TableTableConfig, kinds [2]TableConfig) {
+func (tt *twoTables) open(t rapid.TB, c TableTableConfig, kinds [2]TableConfig) {
 	join := NewTableTable(c)
 	tt.w.open(t, "j", join, tt.out.emit)
 	for side, bolt := range []string{"l", "r"} {
@@ -85,7 +83,7 @@ func TestTableTableCases(t *testing.T) {
 				c, kinds := tableTableConfig(typ, versioned)
 				tt := newTwoTables(t, c, kinds)
 				for i, s := range steps {
-					feed(t, tt.w, tt.tables[s.side], 0, rec("k", s.value, int64(i+1)))
+					tt.w.feed(t, tt.tables[s.side], 0, rec("k", s.value, int64(i+1)))
 					want := []string{[]string{s.inner, s.left, s.outer}[typ]}
 					if want[0] == "" {
 						want = nil
@@ -104,7 +102,7 @@ func TestTableTableTimeIsTheLaterOfBoth(t *testing.T) {
 		side int
 		at   int64
 	}{{leftSide, 10}, {rightSide, 4}, {leftSide, 2}, {rightSide, 20}} {
-		feed(t, tt.w, tt.tables[s.side], 0, rec("k", "x", s.at))
+		tt.w.feed(t, tt.tables[s.side], 0, rec("k", "x", s.at))
 	}
 	same(t, tt.out.all, []string{"k=[k x x] was - @10", "k=[k x x] was [k x x] @4", "k=[k x x] was [k x x] @20"})
 }
@@ -113,9 +111,9 @@ func TestTableTableTimeIsTheLaterOfBoth(t *testing.T) {
 func TestVersionedTableOutOfOrderIsNoChangeOfTheJoin(t *testing.T) {
 	c, kinds := tableTableConfig(Left, true)
 	tt := newTwoTables(t, c, kinds)
-	feed(t, tt.w, tt.tables[leftSide], 0, rec("k", "new", 10))
-	feed(t, tt.w, tt.tables[leftSide], 0, rec("k", "old", 5))
-	feed(t, tt.w, tt.tables[rightSide], 0, rec("k", "r", 7))
+	tt.w.feed(t, tt.tables[leftSide], 0, rec("k", "new", 10))
+	tt.w.feed(t, tt.tables[leftSide], 0, rec("k", "old", 5))
+	tt.w.feed(t, tt.tables[rightSide], 0, rec("k", "r", 7))
 	same(t, tt.out.all, []string{"k=[k new -] was - @10", "k=[k new r] was [k new -] @10"})
 }
 
@@ -140,8 +138,8 @@ func drawUpdate(t *rapid.T, i int) update {
 // TestTableTableAgainstTwoMaps: after each record the result is the join of two maps, and what was emitted is the change
 // from one result to the next.
 func TestTableTableAgainstTwoMaps(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		typ := Type(rapid.IntRange(0, 2).Draw(rt, "type"))
+	rapid.Check(t, func(t *rapid.T) {
+		typ := Type(rapid.IntRange(0, 2).Draw(t, "type"))
 		odd := View(func(_, value []byte) ([]byte, error) { // hides some entries and changes the others
 			if bytes.HasPrefix(value, []byte("w")) {
 				return nil, nil
@@ -184,8 +182,8 @@ func TestTableTableAgainstTwoMaps(t *testing.T) {
 			v, _ := pairOf([]byte(key), l, r)
 			return string(v)
 		}
-		for i, n := 0, rapid.IntRange(1, 25).Draw(rt, "n"); i < n; i++ {
-			u := drawUpdate(rt, i)
+		for i, n := 0, rapid.IntRange(1, 25).Draw(t, "n"); i < n; i++ {
+			u := drawUpdate(t, i)
 			if u.restart {
 				wire()
 			}
@@ -193,7 +191,7 @@ func TestTableTableAgainstTwoMaps(t *testing.T) {
 			tt.w.observe(ms(u.at))
 			must(t, tt.tables[u.side].Process(0, rec(u.key, u.value, u.at)))
 			if u.key == "-" {
-				same(rt, tt.out.take(), nil)
+				same(t, tt.out.take(), nil)
 				continue
 			}
 			if delete(maps[u.side], u.key); u.value != "-" {
@@ -208,16 +206,9 @@ func TestTableTableAgainstTwoMaps(t *testing.T) {
 			if now := result(u.key); changed && (old != "-" || now != "-") {
 				want = []string{fmt.Sprintf("%s=%s was %s @%d", u.key, now, old, at)}
 			}
-			same(rt, tt.out.take(), want)
+			same(t, tt.out.take(), want)
 		}
 	})
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestStreamTableCases goes through a story: a table's changes have no results, a stream's records have one of the moment.
@@ -251,9 +242,8 @@ func TestStreamTableCases(t *testing.T) {
 	}
 	for _, typ := range []Type{Inner, Left} {
 		t.Run(typ.String(), func(t *testing.T) {
-			w, out := newWorld(), lines{}
 			table, cfg := TableConfig{}, StreamTableConfig{Table: Source{Store: "users"}, Type: typ, Join: enrich}
-			w.add("users", table.Stores()...)
+			w, out := newWorld(t, stores{"users": table.Stores()}), lines{}
 			users, p := NewTable(table), NewStreamTable(cfg)
 			w.open(t, "users", users, func(int, *record.Record) {})
 			w.open(t, "join", p, out.emit)
@@ -265,7 +255,7 @@ func TestStreamTableCases(t *testing.T) {
 				if s.toTable {
 					to = users
 				}
-				feed(t, w, to, 0, rec(s.key, s.value, s.at))
+				w.feed(t, to, 0, rec(s.key, s.value, s.at))
 				if want[0] == "" {
 					want = nil
 				}
@@ -277,8 +267,6 @@ func TestStreamTableCases(t *testing.T) {
 		})
 	}
 }
-
-func enrich(r *record.Record, right []byte) ([]byte, error) { return pairOf(r.Key, r.Value, right) }
 
 func TestStreamTableAsOf(t *testing.T) {
 	for _, c := range []struct {
@@ -298,17 +286,16 @@ func TestStreamTableAsOf(t *testing.T) {
 		{"the latest", func(c *StreamTableConfig) { c.Latest = true }, 15, []string{"k=[k x forty] was - @15"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w, out := newWorld(), lines{}
 			table, cfg := versionedConfig(1000), StreamTableConfig{Table: Source{Store: "p", Versioned: true}, Join: enrich}
 			c.change(&cfg)
-			w.add("p", table.Stores()...)
+			w, out := newWorld(t, stores{"p": table.Stores()}), lines{}
 			prices, p := NewTable(table), NewStreamTable(cfg)
 			w.open(t, "p", prices, func(int, *record.Record) {})
 			w.open(t, "join", p, out.emit)
 			for _, r := range []*record.Record{rec("k", "twenty", 20), rec("k", "-", 30), rec("k", "forty", 40), rec("k", "ten", 10)} {
-				feed(t, w, prices, 0, r)
+				w.feed(t, prices, 0, r)
 			}
-			feed(t, w, p, 0, rec("k", "x", c.at))
+			w.feed(t, p, 0, rec("k", "x", c.at))
 			same(t, out.all, c.want)
 		})
 	}
@@ -328,13 +315,12 @@ func TestStreamGlobalTableByAnyKey(t *testing.T) {
 		Inner: {"1=[1 a7 A] was - @1", "-=[ a8 A] was - @2"},
 		Left:  {"1=[1 a7 A] was - @1", "-=[ a8 A] was - @2", "1=[1 b9 -] was - @3", "1=[1 none -] was - @4"},
 	} {
-		w, out := newWorld(), lines{}
-		w.add("g", store.Spec{})
-		UpdateGlobal(plainView{w, "g"}, rec("a", "A", 0))
+		w, out := newWorld(t, stores{"g": {{}}}), lines{}
+		UpdateGlobal(w.state.KeyValue("g"), rec("a", "A", 0))
 		p := NewStreamTable(StreamTableConfig{Table: Source{Store: "g"}, Type: typ, Key: byValue, Join: enrich})
 		w.open(t, "j", p, out.emit)
 		for _, r := range []*record.Record{rec("1", "a7", 1), rec("-", "a8", 2), rec("1", "b9", 3), rec("1", "none", 4)} {
-			feed(t, w, p, 0, r)
+			w.feed(t, p, 0, r)
 		}
 		same(t, out.all, want)
 		if err := p.Process(0, rec("1", "bad", 5)); err == nil {
@@ -345,11 +331,11 @@ func TestStreamGlobalTableByAnyKey(t *testing.T) {
 
 // TestStreamTableAgainstAMap takes random records to both, in any order of time.
 func TestStreamTableAgainstAMap(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		typ := Type(rapid.IntRange(0, 1).Draw(rt, "type"))
-		w, out := newWorld(), lines{}
+	rapid.Check(t, func(t *rapid.T) {
+		typ := Type(rapid.IntRange(0, 1).Draw(t, "type"))
 		table, cfg := TableConfig{}, StreamTableConfig{Table: Source{Store: "t"}, Type: typ, Join: enrich}
-		w.add("t", table.Stores()...)
+		w, out := newWorld(t, stores{"t": table.Stores()}), lines{}
+		defer w.close(t)
 		var sides [2]processor.Processor
 		open := func() {
 			sides = [2]processor.Processor{NewStreamTable(cfg), NewTable(table)}
@@ -358,8 +344,8 @@ func TestStreamTableAgainstAMap(t *testing.T) {
 		}
 		open()
 		entries := map[string]string{}
-		for i, n := 0, rapid.IntRange(1, 25).Draw(rt, "n"); i < n; i++ {
-			u := drawUpdate(rt, i)
+		for i, n := 0, rapid.IntRange(1, 25).Draw(t, "n"); i < n; i++ {
+			u := drawUpdate(t, i)
 			if u.restart {
 				open()
 			}
@@ -379,18 +365,16 @@ func TestStreamTableAgainstAMap(t *testing.T) {
 			case typ == Left:
 				want = []string{fmt.Sprintf("%s=[%s %s -] was - @%d", u.key, u.key, u.value, u.at)}
 			}
-			same(rt, out.take(), want)
+			same(t, out.take(), want)
 		}
 	})
 }
 
 func TestErrorsOfFunctionsFailTheRecord(t *testing.T) {
 	broken := errors.New("broken")
-	w := newWorld()
-	w.add("t", store.Spec{})
-	w.add("l", store.Spec{})
-	UpdateGlobal(plainView{w, "t"}, rec("k", "x", 1))
-	UpdateGlobal(plainView{w, "l"}, rec("k", "x", 1))
+	w := newWorld(t, stores{"t": {{}}, "l": {{}}})
+	UpdateGlobal(w.state.KeyValue("t"), rec("k", "x", 1))
+	UpdateGlobal(w.state.KeyValue("l"), rec("k", "x", 1))
 	fails := func(_, _, _ []byte) ([]byte, error) { return nil, broken }
 	hides := View(func(_, _ []byte) ([]byte, error) { return nil, broken })
 	for i, p := range []processor.Processor{

@@ -41,7 +41,7 @@ func (j *streamStream) closeSide(side int, cut int64) error {
 			break
 		}
 		found = true
-		j.waiting.Delete(keep(key), e.Time)
+		j.waiting.Delete(key, e.Time)
 		j.alone(side, w, e.Time)
 	}
 	if !found {
@@ -96,7 +96,6 @@ func encodeWaiting(r *record.Record) []byte {
 	return append(b, r.Value...)
 }
 
-// decodeWaiting reads an entry; what it returns is a copy.
 func decodeWaiting(key, value []byte) (w waitingRecord, err error) {
 	if len(key) < waitKeySize {
 		return w, fmt.Errorf("read waiting record: its key has %d bytes, want at least %d", len(key), waitKeySize)
@@ -111,6 +110,6 @@ func decodeWaiting(key, value []byte) (w waitingRecord, err error) {
 		w.origin, _ = record.ParseOrigin(string(rest[:n]))
 	}
 	w.at = int64(binary.BigEndian.Uint64(key[1:]) ^ 1<<63)
-	w.key, w.value = keep(key[waitKeySize:]), keep(rest[n:])
+	w.key, w.value = key[waitKeySize:], rest[n:]
 	return w, nil
 }
