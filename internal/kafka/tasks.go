@@ -1,6 +1,12 @@
 package kafka
 
 import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"ravenswood.dev/internal/kafka/balance"
 )
 
@@ -41,3 +47,81 @@ type Tasks struct {
 
 // Rebalance has the group share its work anew, with the lags of now. It does not wait.
 func (t *Transactor) Rebalance() { t.cl.ForceRebalance() }
+
+// membership is the member's side of sharing tasks: it tells the owner, and asks for a rebalance when there is reason.
+type membership struct {
+	cfg      TransactorConfig
+	balancer *taskBalancer
+	told     bool        // OnTasks was called; only for the goroutine that assigns
+	asked    atomic.Bool // since the last assignment
+}
+
+// balancers are what the member can agree to. With tasks it can share single partitions, too: members of a version before
+// the topology had state know nothing else.
+func (m *membership) balancers() []kgo.GroupBalancer {
+	if m.cfg.Tasks == nil {
+		return []kgo.GroupBalancer{kgo.CooperativeStickyBalancer()}
+	}
+	m.balancer = &taskBalancer{tasks: m.cfg.Tasks}
+	return []kgo.GroupBalancer{m.balancer, kgo.CooperativeStickyBalancer()}
+}
+
+// tell runs at the end of every rebalance. It says whether another one should follow at once.
+func (m *membership) tell() (again bool) {
+	if m.balancer == nil {
+		return false
+	}
+	a, ok := m.balancer.assignment()
+	if !ok {
+		return false
+	}
+	m.asked.Store(false)
+	first := !m.told
+	m.told = true
+	if m.cfg.Tasks.OnTasks != nil {
+		m.cfg.Tasks.OnTasks(a)
+	}
+	return first && m.stale(a)
+}
+
+// stale says whether the group does not know what there is to know. A member that restarts under its old id is given what
+// it had without a rebalance, by what was known then: it may have moved, or have lost a disk that others have a copy of.
+func (m *membership) stale(a Assignment) bool {
+	i := slices.IndexFunc(a.Members, func(p Peer) bool { return p.ID == m.cfg.ID })
+	if i >= 0 && (a.Members[i].Host != m.cfg.Tasks.Host || a.Members[i].Process != m.cfg.Tasks.Process) {
+		return true
+	}
+	lags := m.balancer.lags()
+	return slices.ContainsFunc(a.Active, func(task Task) bool {
+		return lags[task] > CaughtUp && slices.ContainsFunc(a.Members, func(p Peer) bool { return slices.Contains(p.Standby, task) })
+	})
+}
+
+// due says whether a task that warms up here has caught up, once for every assignment.
+func (m *membership) due() bool {
+	a, ok := m.balancer.assignment()
+	if !ok || len(a.WarmUp) == 0 || m.asked.Load() {
+		return false
+	}
+	lags := m.balancer.lags()
+	caughtUp := func(task Task) bool { lag, ok := lags[task]; return ok && lag <= CaughtUp }
+	return slices.ContainsFunc(a.WarmUp, caughtUp) && !m.asked.Swap(true)
+}
+
+// watch asks for the rebalance that hands a task over when its copy has caught up, until Close.
+func (t *Transactor) watch() {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.life.Done():
+			return
+		case <-tick.C:
+			if t.membership.due() {
+				t.Rebalance()
+			}
+		}
+	}
+}
+
+const watchInterval = time.Second

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,7 +50,8 @@ type TransactorConfig struct {
 
 	// The rebalance callbacks. The group waits for them; partitions given up are still owned while Revoked runs.
 	// Assigned runs after the id's last transaction has ended, with what the group has committed for the partitions
-	// already known (Committed, CommittedMeta), and before anything of them is fetched: what it pauses stays unread.
+	// already known (Committed, CommittedMeta), and before anything of them is fetched: what it pauses stays unread. It
+	// may be called before NewTransactor has returned.
 	Assigned func(ctx context.Context, partitions map[string][]int32) error
 	// Begin overrides where a partition begins, for members whose offsets are kept elsewhere; nil, or false, takes
 	// what the group has committed.
@@ -77,18 +79,23 @@ type Transactor struct {
 	failed   atomic.Pointer[error] // first failed produce since the last commit
 	assigned atomic.Pointer[error] // failed assignment
 
-	writes    writes
-	positions positions
-	life      context.Context // ends when Close begins
-	end       context.CancelFunc
+	writes     writes
+	positions  positions
+	membership membership
+
+	made    chan struct{}   // closed when cl is set: the client's callbacks may come before that
+	life    context.Context // ends when Close begins
+	end     context.CancelFunc
+	watcher sync.WaitGroup
 }
 
 // NewTransactor joins the group. With Transactional set it also takes the id over from any predecessor before it reads
 // an offset.
 func NewTransactor(cfg TransactorConfig) (*Transactor, error) {
-	t := &Transactor{cfg: cfg}
+	t := &Transactor{cfg: cfg, made: make(chan struct{})}
 	t.life, t.end = context.WithCancel(context.Background())
 	t.writes.tracked = cfg.Tracked
+	t.membership.cfg = cfg
 	versions := kversion.Stable()
 	// From these versions on the requests name topics by id only; we name them by name.
 	versions.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), 5)
@@ -99,7 +106,7 @@ func NewTransactor(cfg TransactorConfig) (*Transactor, error) {
 		kgo.InstanceID(cfg.ID),
 		kgo.ConsumeTopics(cfg.Topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.Balancers(t.membership.balancers()...),
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
@@ -124,17 +131,25 @@ func NewTransactor(cfg TransactorConfig) (*Transactor, error) {
 		return nil, fmt.Errorf("join group %q as %q: %w", cfg.Group, cfg.ID, err)
 	}
 	t.cl = cl
+	close(t.made)
+	if cfg.Tasks != nil {
+		t.watcher.Go(t.watch)
+	}
 	return t, nil
 }
 
 // onAssigned fences the predecessor, reads what the group has committed, then tells the owner. The client reads offsets
 // only after it returns, so whatever the predecessor had committed is seen and whatever it had open is gone.
 func (t *Transactor) onAssigned(ctx context.Context, _ *kgo.Client, partitions map[string][]int32) {
-	if len(partitions) == 0 {
-		return
+	<-t.made
+	if len(partitions) > 0 {
+		if err := t.assign(ctx, partitions); err != nil {
+			t.fail(&t.assigned, err)
+			return
+		}
 	}
-	if err := t.assign(ctx, partitions); err != nil {
-		t.fail(&t.assigned, err)
+	if t.membership.tell() {
+		t.Rebalance()
 	}
 }
 
@@ -236,6 +251,7 @@ func (t *Transactor) Replaced(ctx context.Context) bool {
 // left of it then ends by itself, because the successor's join or Leave answers it.
 func (t *Transactor) Close() {
 	t.end()
+	t.watcher.Wait()
 	closed := make(chan struct{})
 	go func() { defer close(closed); t.cl.CloseAllowingRebalance() }()
 	select {

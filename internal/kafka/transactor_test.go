@@ -15,15 +15,16 @@ import (
 
 // member runs a Transactor for the test; what the callbacks are told arrives in its channels.
 type member struct {
-	*kafka.Transactor
-	assigned chan map[string][]int32
-	revoked  chan map[string][]int32
+	*kafka.Transactor // inside callbacks wait for made
+	made              chan struct{}
+	assigned          chan map[string][]int32
+	revoked           chan map[string][]int32
 }
 
 // joinGroup makes a member of group "g"; change may set what the test is about.
 func joinGroup(t *testing.T, cfg kafka.Config, id string, topics []string, change func(*member, *kafka.TransactorConfig)) *member {
 	t.Helper()
-	m := &member{assigned: make(chan map[string][]int32, 64), revoked: make(chan map[string][]int32, 64)}
+	m := &member{made: make(chan struct{}), assigned: make(chan map[string][]int32, 64), revoked: make(chan map[string][]int32, 64)}
 	tc := kafka.TransactorConfig{
 		Config: cfg, Group: "g", ID: id, Topics: topics, Transactional: true,
 		Assigned: func(_ context.Context, p map[string][]int32) error { m.assigned <- p; return nil },
@@ -38,6 +39,7 @@ func joinGroup(t *testing.T, cfg kafka.Config, id string, topics []string, chang
 		t.Fatal(err)
 	}
 	m.Transactor = tx
+	close(m.made)
 	t.Cleanup(tx.Close)
 	return m
 }
@@ -113,6 +115,7 @@ func TestMetadataIsCommittedWithOffsetsAndKnownWhenAssigned(t *testing.T) {
 			second := joinGroup(t, cfg, "w1", []string{"in"}, func(m *member, tc *kafka.TransactorConfig) {
 				tc.Transactional = c.transactional
 				tc.Assigned = func(context.Context, map[string][]int32) error {
+					<-m.made
 					known <- fmt.Sprintf("%d %s, %d %q", m.Committed("in", 0), m.CommittedMeta("in", 0), m.Committed("in", 1), m.CommittedMeta("in", 1))
 					return nil
 				}
@@ -242,16 +245,14 @@ func TestPauseInsideAssignedKeepsAPartitionUnread(t *testing.T) {
 	plain := connect(t, cfg, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	produce(t, plain, "in", 0, "a", "b")
 	produce(t, plain, "in", 1, "c", "d")
-	ready := make(chan struct{})
 	m := joinGroup(t, cfg, "w0", []string{"in"}, func(m *member, tc *kafka.TransactorConfig) {
 		tc.Assigned = func(context.Context, map[string][]int32) error {
-			<-ready // m.Transactor is set
+			<-m.made
 			m.Pause(map[string][]int32{"in": {0}})
 			m.assigned <- nil
 			return nil
 		}
 	})
-	close(ready)
 	receive(t, "assignment", m.assigned)
 	for _, r := range m.poll(t, 2) {
 		if r.Partition == 0 {
