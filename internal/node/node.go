@@ -82,7 +82,7 @@ func (n *Node) start(ctx context.Context) error {
 
 // read takes in the files. Warnings are the linter's business.
 func (n *Node) read() error {
-	set, problems := manifest.Load(n.options.Dir, n.options.Registry)
+	set, problems := n.resources()
 	plans, more := topology.Build(set, n.options.Registry)
 	problems = manifest.Sort(append(problems, more...))
 	if manifest.HasErrors(problems) {
@@ -93,6 +93,13 @@ func (n *Node) read() error {
 		n.plans = plans
 	}
 	return nil
+}
+
+func (n *Node) resources() (*manifest.Set, []manifest.Problem) {
+	if n.options.Set != nil {
+		return n.options.Set, nil
+	}
+	return manifest.Load(n.options.Dir, n.options.Registry)
 }
 
 func (n *Node) startCluster(ctx context.Context) error {
@@ -214,6 +221,9 @@ func (n *Node) Failed() error { return failures(n.topologies) }
 
 // Kafka is the cluster the node works on.
 func (n *Node) Kafka() kafka.Config { return n.kafka }
+
+// Metrics are the numbers that the admin API shows at /metrics.
+func (n *Node) Metrics() *prometheus.Registry { return n.metrics }
 
 // Admin is the address of the admin API; empty if there is none.
 func (n *Node) Admin() string { return n.admin }

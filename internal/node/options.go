@@ -24,6 +24,7 @@ const (
 // Options says what this process is to run.
 type Options struct {
 	Dir        string              // the resource files
+	Set        *manifest.Set       // the resources themselves, instead of Dir
 	Registry   *component.Registry // the components they may use
 	Data       string              // folder of what the node keeps: log, state, whereabouts
 	Brokers    []string            // the cluster; empty runs the embedded broker on the data folder

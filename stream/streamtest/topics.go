@@ -1,0 +1,118 @@
+package streamtest
+
+import (
+	"time"
+
+	"ravenswood.dev/internal/record"
+	"ravenswood.dev/stream"
+)
+
+// In is a topic that the test writes.
+type In[K, V any] struct {
+	d     *Driver
+	topic stream.TopicOf[K, V]
+}
+
+// Input opens a topic for writing.
+func Input[K, V any](d *Driver, topic stream.TopicOf[K, V]) *In[K, V] { return &In[K, V]{d, topic} }
+
+// Send writes a record and works on all that follows from it. Its event time is the wall clock's if none is given.
+func (in *In[K, V]) Send(key K, value V, at ...time.Time) {
+	in.d.t.Helper()
+	in.SendRecord(stream.Record[K, V]{Key: key, Value: value, Time: in.when(at)})
+}
+
+// Delete writes a record without a value: in a table's topic it deletes the key.
+func (in *In[K, V]) Delete(key K, at ...time.Time) {
+	in.d.t.Helper()
+	in.SendRecord(stream.Record[K, V]{Key: key, Time: in.when(at), Deleted: true})
+}
+
+func (in *In[K, V]) when(at []time.Time) time.Time {
+	if len(at) > 0 {
+		return at[0]
+	}
+	return in.d.now
+}
+
+// SendRecord writes a record with its headers and works on all that follows from it.
+func (in *In[K, V]) SendRecord(r stream.Record[K, V]) {
+	in.d.t.Helper()
+	raw := &record.Record{Key: in.bytes(in.topic.Key().Encode(nil, r.Key)), Time: r.Time}
+	if !r.Deleted {
+		raw.Value = in.bytes(in.topic.Value().Encode(nil, r.Value))
+	}
+	for _, h := range r.Headers {
+		raw.Headers = append(raw.Headers, record.Header(h))
+	}
+	in.d.write(in.topic.Name(), raw, false)
+	in.d.work()
+}
+
+// SendRaw writes a record as bytes, to see what becomes of what a codec cannot read; a nil key or value is none.
+func (in *In[K, V]) SendRaw(key, value []byte, at ...time.Time) {
+	in.d.t.Helper()
+	in.d.write(in.topic.Name(), &record.Record{Key: key, Value: value, Time: in.when(at)}, false)
+	in.d.work()
+}
+
+func (in *In[K, V]) bytes(data []byte, err error) []byte {
+	in.d.t.Helper()
+	in.d.check(err, "write a record of topic "+in.topic.Name()+" to")
+	if data == nil {
+		return []byte{}
+	}
+	return data
+}
+
+// Out is a topic that the test reads.
+type Out[K, V any] struct {
+	d     *Driver
+	topic stream.TopicOf[K, V]
+	read  int
+}
+
+// Output opens a topic for reading, from its beginning.
+func Output[K, V any](d *Driver, topic stream.TopicOf[K, V]) *Out[K, V] {
+	return &Out[K, V]{d: d, topic: topic}
+}
+
+// Records are the records written since the last call, in the order in which they were written.
+func (out *Out[K, V]) Records() []stream.Record[K, V] {
+	out.d.t.Helper()
+	var all []stream.Record[K, V]
+	t := out.d.topic(out.topic.Name())
+	for _, p := range t.order[out.read:] {
+		all = append(all, out.record(t.parts[p.partition][p.offset]))
+	}
+	out.read = len(t.order)
+	return all
+}
+
+// Values are the values of Records.
+func (out *Out[K, V]) Values() []V {
+	out.d.t.Helper()
+	var all []V
+	for _, r := range out.Records() {
+		all = append(all, r.Value)
+	}
+	return all
+}
+
+func (out *Out[K, V]) record(raw *record.Record) stream.Record[K, V] {
+	out.d.t.Helper()
+	r := stream.Record[K, V]{Time: raw.Time, Origin: stream.Origin(raw.Origin), Deleted: raw.Value == nil}
+	for _, h := range raw.Headers {
+		r.Headers = append(r.Headers, stream.Header(h))
+	}
+	var err error
+	if raw.Key != nil {
+		r.Key, err = out.topic.Key().Decode(raw.Key)
+		out.d.check(err, "read a key of topic "+out.topic.Name()+" of")
+	}
+	if raw.Value != nil {
+		r.Value, err = out.topic.Value().Decode(raw.Value)
+		out.d.check(err, "read a value of topic "+out.topic.Name()+" of")
+	}
+	return r
+}
