@@ -32,6 +32,7 @@ func openDisk(dir string, fsys vfs.FS, caches *Caches, log *slog.Logger) (*disk,
 		Logger: logger{log.With("dir", dir)},
 	}
 	opt.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	opt.Levels[0].IndexBlockSize = 256 << 10 // one index per table: a point read costs one block less
 	for i := 1; i < len(opt.Levels); i++ {
 		opt.Levels[i].FilterPolicy = opt.Levels[0].FilterPolicy
 	}

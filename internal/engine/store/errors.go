@@ -70,3 +70,5 @@ func recoverFatal(err *error) {
 		panic(f)
 	}
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

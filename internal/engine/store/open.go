@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +16,7 @@ import (
 // a *ForeignError if the directory is not this state's, a *DamagedError if its files can't be read.
 func Open(opt Options) (*State, error) {
 	if opt.Log == nil {
-		opt.Log = slog.New(slog.DiscardHandler)
+		opt.Log = discard()
 	}
 	if opt.FS == nil {
 		opt.FS = vfs.Default
