@@ -38,6 +38,7 @@ func TopicConfig(s api.TopicSpec) map[string]string {
 type wish struct {
 	Topic
 	least int // partitions, below which a topology cannot work
+	wrong *PartitionsError
 	users []string
 }
 
@@ -77,18 +78,16 @@ func (p *Plan) wish(wishes map[string]*wish) {
 	}
 }
 
-// grow gives the topics that are written by an input's partition number as many partitions as the largest input has. An
-// input that is not declared may turn out to have more than the plan could know.
+// grow gives the topology's own topics as many partitions as what is there asks for: an input that is not declared may
+// turn out to have more than the plan could know.
 func (p *Plan) grow(wishes map[string]*wish, observed Observed) {
+	for n := range p.Stages {
+		p.align(n, wishes, observed)
+	}
 	inputs := 0
 	for _, in := range p.Inputs {
-		if p.follows(in.Topic) {
-			continue
-		}
-		w := wishes[in.Topic]
-		inputs = max(inputs, w.Spec.Partitions)
-		if have, exists := observed.Topics[in.Topic]; exists && !w.Declared {
-			inputs = max(inputs, have.Partitions)
+		if !p.follows(in.Topic) {
+			inputs = max(inputs, wishes[in.Topic].partitions(observed))
 		}
 	}
 	for _, t := range p.Topics {
@@ -99,6 +98,47 @@ func (p *Plan) grow(wishes map[string]*wish, observed Observed) {
 		if w.Internal && !w.Declared {
 			w.Spec.Partitions = max(w.Spec.Partitions, w.least)
 		}
+	}
+}
+
+// partitions is how many a topic has, or will have.
+func (w *wish) partitions(observed Observed) int {
+	if have, exists := observed.Topics[w.Name]; exists && !w.Declared {
+		return have.Partitions
+	}
+	return w.Spec.Partitions
+}
+
+// fixed is how many partitions a topic must have because it is declared or there, 0 if that is open.
+func (w *wish) fixed(observed Observed) int {
+	if _, exists := observed.Topics[w.Name]; exists || w.Declared {
+		return w.partitions(observed)
+	}
+	return 0
+}
+
+// align gives the topics of a stage that are to be made the number of partitions that the stage needs, and finds those
+// that are there with another one.
+func (p *Plan) align(stage int, wishes map[string]*wish, observed Observed) {
+	known := func(topic string) int { return wishes[topic].fixed(observed) }
+	written := p.widths(stage, func(topic string) int { return wishes[topic].partitions(observed) })
+	for topic, n := range written {
+		if known(topic) == 0 {
+			wishes[topic].Spec.Partitions = n
+		}
+	}
+	members := p.members(stage)
+	_, tasks := decides(members, known)
+	if tasks == 0 {
+		tasks = p.tasks(stage, written)
+	}
+	for _, m := range members {
+		if known(m.topic) == 0 {
+			wishes[m.topic].Spec.Partitions = tasks
+		}
+	}
+	for _, wrong := range p.unlike(stage, known) {
+		wishes[wrong.Topic].wrong = wrong
 	}
 }
 
@@ -113,13 +153,15 @@ func diffTopic(w wish, have ObservedTopic, exists bool) TopicChange {
 	switch {
 	case !exists:
 		change.Action, change.Partitions = ActionCreate, w.Spec.Partitions
-	case !w.Declared && !w.Internal:
+	case !w.Declared && !w.Internal && w.wrong == nil:
 		change.Action, change.Wanted = ActionUse, have.Partitions // somebody else's: it is taken as it is
 		return change
 	case !w.Declared && have.Partitions >= w.least:
 		change.Wanted = have.Partitions // our own from an earlier start, and large enough
 	}
 	switch {
+	case w.wrong != nil:
+		return unlikeConflict(change, w.wrong)
 	case change.Partitions < w.least:
 		return tooSmall(change, w.least)
 	case change.Partitions != change.Wanted:
@@ -149,6 +191,15 @@ func conflict(change TopicChange) TopicChange {
 	change.Action = ActionConflict
 	change.Message = fmt.Sprintf("plan topic %q: it has %s, %d are declared", change.Name, count(change.Partitions, "partition"), change.Wanted)
 	change.Hint = fmt.Sprintf("declare partitions: %d, or make a topic of another name and move the records there", change.Partitions)
+	return change
+}
+
+// unlikeConflict is a topic with another number of partitions than those it is worked on together with.
+func unlikeConflict(change TopicChange, wrong *PartitionsError) TopicChange {
+	change.Action, change.Wanted = ActionConflict, wrong.Others
+	change.Message = fmt.Sprintf("plan topic %q: it has %s, topic %q, with which topology %q works on it in stage %q, has %d",
+		change.Name, count(wrong.Partitions, "partition"), wrong.Other, wrong.Topology, wrong.Stage, wrong.Others)
+	change.Hint = wrong.Hint
 	return change
 }
 

@@ -61,6 +61,8 @@ type Input struct {
 	// Repartition says that the topic is written by another stage of this topology and read by nobody else: records
 	// carry their origin, and what is read and committed is purged.
 	Repartition bool
+
+	asked int // partitions of a repartition topic that a bolt asks for; 0: as the others of its stage
 }
 
 // Stage is a sub-topology: the bolts that records reach from its inputs without passing a topic. A stage with stores has

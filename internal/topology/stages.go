@@ -185,14 +185,3 @@ func (p *Plan) replays() {
 		p.Inputs = append(p.Inputs, replayInput(st.Replay, n))
 	}
 }
-
-// stages lists the stages whose records come into a hop.
-func (h *hop) stages() []int {
-	var all []int
-	for _, s := range h.from {
-		if !slices.Contains(all, s.node.stage) {
-			all = append(all, s.node.stage)
-		}
-	}
-	return all
-}

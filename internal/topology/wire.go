@@ -37,7 +37,7 @@ func (c *checker) wire(here at, p *Plan, g *graph) {
 			next = append(next, Target{Index: w.bolts[e.bolt], Input: e.input})
 		}
 		slices.SortFunc(next, compareTargets)
-		p.Inputs = append(p.Inputs, Input{Name: h.name, Topic: p.Name + "." + h.name, Format: c.hopFormat(here, h), Start: "earliest", Next: next, Repartition: true})
+		p.Inputs = append(p.Inputs, Input{Name: h.name, Topic: p.Name + "." + h.name, Format: c.hopFormat(here, h), Start: "earliest", Next: next, Repartition: true, asked: h.partitions})
 	}
 	for _, b := range g.bolts {
 		if b.shape.Global {
@@ -272,16 +272,38 @@ func (p *Plan) reads(topic string) bool {
 // declaredInternals checks Topic resources that give a topology's own topics another shape.
 func (c *checker) declaredInternals(p *Plan, partitions int) {
 	for _, t := range p.Topics {
+		if !t.Declared || !t.Internal {
+			continue
+		}
 		place := at{kind: api.KindTopic, name: t.Name}
-		if t.Declared && p.follows(t.Name) && t.Spec.Partitions < partitions {
+		if p.follows(t.Name) && t.Spec.Partitions < partitions {
 			c.errorf(place.in("spec.partitions"), CodeInternalTopic, "declare as many or more",
 				"plan topic %q: topology %q reads a topic with %d partitions and writes this one by their number", t.Name, p.Name, partitions)
 		}
-		if t.Declared && t.Name == p.Parked && t.Spec.Cleanup != "compact" {
-			c.errorf(place.in("spec.cleanup"), CodeInternalTopic, "write cleanup: compact",
-				"plan topic %q: topology %q keeps parked records in it until it is done with them", t.Name, p.Name)
+		if want, why := p.cleanup(t.Name); t.Spec.Cleanup != want && why != "" {
+			c.errorf(place.in("spec.cleanup"), CodeInternalTopic, "write cleanup: "+want, "plan topic %q: topology %q %s", t.Name, p.Name, why)
 		}
 	}
+}
+
+// cleanup says how a topic of the plan's own must be cleaned, and why; without a why it does not matter.
+func (p *Plan) cleanup(topic string) (want, why string) {
+	if topic == p.Parked {
+		return "compact", "keeps parked records in it until it is done with them"
+	}
+	for _, in := range p.Inputs {
+		if in.Topic == topic && in.Repartition {
+			return "delete", "needs every record of it, not only the newest of a key"
+		}
+	}
+	for _, st := range p.Stages {
+		for _, s := range st.Stores {
+			if s.Changelog == topic {
+				return "compact", "keeps store " + strconv.Quote(s.Name) + " in it"
+			}
+		}
+	}
+	return "", ""
 }
 
 // external is a topic that people name. One that is not declared is made with the defaults of a Topic resource if it does
