@@ -7,6 +7,8 @@
 //	POST /v1/routes/{service}/match     {"rule": {...}} or {"remove": "name"}
 //	POST /v1/routes/{service}/mirror    {"mirror": {"version": "v2", "percent": "5%"}}, null ends it
 //	POST /v1/routes/{service}/reset     back to what the files say
+//	GET  /v1/tables, /v1/topologies/…   what the tables of topologies hold (see internal/tables)
+//	POST /v1/topics/{topic}/records     write records
 //	GET  /metrics, /healthz, /readyz    for Prometheus and probes
 //
 // Handlers decode, call one method of Node, and encode. They may be called concurrently.
@@ -48,6 +50,12 @@ func Handler(node Node, metrics http.Handler, log *slog.Logger) http.Handler {
 	mux.HandleFunc("POST /v1/routes/{service}/match", edits(h, editMatch))
 	mux.HandleFunc("POST /v1/routes/{service}/mirror", edits(h, editMirror))
 	mux.HandleFunc("POST /v1/routes/{service}/reset", edits(h, func(struct{}) (Edit, error) { return nil, nil }))
+	if asked, ok := node.(Asked); ok {
+		handler := asked.Tables()
+		for _, path := range []string{"/v1/tables", "/v1/topologies/", "/v1/topics/"} {
+			mux.Handle(path, handler)
+		}
+	}
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", h.ready)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"ravenswood.dev/api"
@@ -20,6 +21,12 @@ type Node interface {
 	// EditRoute changes a route and returns when this process decides by it. An edit of nil takes back what was
 	// changed at run time, so that the files hold again.
 	EditRoute(ctx context.Context, service string, edit Edit) (RouteChange, error)
+}
+
+// Asked is a Node whose topologies have tables.
+type Asked interface {
+	// Tables serves questions about tables and takes records. It is called once.
+	Tables() http.Handler
 }
 
 // Edit returns a changed copy of a route.

@@ -78,8 +78,10 @@ type View struct {
 	Release func()     // never nil; must be called once
 }
 
-// Stores gives read access to stores by name. Their writing methods are never called.
+// Stores gives read access to stores by name. Their writing methods are never called. A store.Reader is one.
 type Stores interface {
+	// Err says that what was read since the View was lent cannot be trusted: a read that fails finds nothing.
+	Err() error
 	KeyValue(name string) store.KeyValue
 	Windows(name string) store.Windows
 	Sessions(name string) store.Sessions

@@ -1,0 +1,100 @@
+package tables
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"ravenswood.dev/stream/tables"
+)
+
+// askedBy is the header that names the process which passes a question on. Who gets it answers by itself.
+const askedBy = "Raven-Asked-By"
+
+// partsMaxBytes bounds what is read of another process's answer: a page in base64, whose last value may be of any size.
+const partsMaxBytes = 96 << 20
+
+// How long a process is waited for while somebody else could be asked instead.
+const (
+	tryOne  = 2 * time.Second
+	tryMany = 5 * time.Second
+)
+
+// partsRequest is what one process asks another.
+type partsRequest struct {
+	Query      query   `json:"query"`
+	Partitions []int32 `json:"partitions"`
+}
+
+// put puts a question to one process: this one, or another.
+func (s *Service) put(ctx context.Context, t *target, q *query, g *group) (*parts, error) {
+	own := *q
+	own.Stale = g.to.stale
+	if g.to.Local {
+		return s.here(ctx, t, &own, g.partitions())
+	}
+	if g.to.Address == "" {
+		return nil, fmt.Errorf("ask process %q: it answers nobody", g.to.ID)
+	}
+	if !g.last {
+		patience := tryMany
+		if q.one() {
+			patience = tryOne
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, q.Wait+patience)
+		defer cancel()
+	}
+	return s.pass(ctx, t, g.to.Instance, partsRequest{Query: own, Partitions: g.partitions()})
+}
+
+// pass asks another process.
+func (s *Service) pass(ctx context.Context, t *target, to Instance, ask partsRequest) (*parts, error) {
+	body, err := json.Marshal(ask)
+	if err != nil {
+		return nil, fmt.Errorf("write question: %w", err)
+	}
+	target := "http://" + to.Address + "/v1/topologies/" + url.PathEscape(t.plan.Name) + "/tables/" + url.PathEscape(t.table.Name) + "/parts"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set(askedBy, s.id)
+	if s.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+	}
+	defer response.Body.Close()
+	return readParts(response, to, ask.Partitions)
+}
+
+func readParts(response *http.Response, to Instance, asked []int32) (*parts, error) {
+	raw, err := io.ReadAll(io.LimitReader(response.Body, partsMaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+	}
+	if len(raw) > partsMaxBytes {
+		return nil, fmt.Errorf("ask process %q: its answer is too large", to.ID)
+	}
+	if response.StatusCode != http.StatusOK {
+		said := &tables.Error{Status: response.StatusCode}
+		if json.Unmarshal(raw, said) == nil && said.Message != "" {
+			return nil, said
+		}
+		return nil, fmt.Errorf("ask process %q: it answered %d", to.ID, response.StatusCode)
+	}
+	p := &parts{}
+	if err := json.Unmarshal(raw, p); err != nil {
+		return nil, fmt.Errorf("ask process %q: read its answer: %w", to.ID, err)
+	}
+	return p, nil
+}

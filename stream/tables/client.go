@@ -1,0 +1,303 @@
+package tables
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// answerMax bounds what is read of an answer: a page, which is bounded itself but for one value of any size.
+const answerMax = 96 << 20
+
+// Options change what a Client does. The zero value will do.
+type Options struct {
+	Token string       // sent as a bearer token, if the processes want one
+	HTTP  *http.Client // nil takes one of its own; redirects are never followed
+}
+
+// Client asks processes that run topologies.
+type Client struct {
+	addresses []string
+	token     string
+	http      *http.Client
+}
+
+// NewClient makes a client of the processes at these addresses (host:port of their admin APIs). The first one that
+// answers is taken, for each question anew; one is enough.
+func NewClient(o Options, addresses ...string) *Client {
+	h := http.Client{}
+	if o.HTTP != nil {
+		h = *o.HTTP
+	}
+	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{addresses: addresses, token: o.Token, http: &h}
+}
+
+// Tables lists the tables of a topology; of all that the process runs if the name is empty.
+func (c *Client) Tables(ctx context.Context, topology string) ([]Table, error) {
+	path := "/v1/tables"
+	if topology != "" {
+		path = "/v1/topologies/" + url.PathEscape(topology) + "/tables"
+	}
+	var list struct {
+		Tables []Table `json:"tables"`
+	}
+	err := c.call(ctx, http.MethodGet, path, nil, nil, &list)
+	return list.Tables, err
+}
+
+// Table names a table to ask. Nothing is checked before the first question.
+func (c *Client) Table(topology, name string) *Handle {
+	return &Handle{client: c, path: "/v1/topologies/" + url.PathEscape(topology) + "/tables/" + url.PathEscape(name)}
+}
+
+// Handle asks one table.
+type Handle struct {
+	client *Client
+	path   string
+}
+
+// Get returns the entry of a key; of a versioned table, the latest version. ErrNoKey says that there is none.
+func (h *Handle) Get(ctx context.Context, key []byte, ask Ask) (Answer, error) {
+	return h.one(ctx, key, ask.values())
+}
+
+// AsOf returns the version of a key that was valid at a time.
+func (h *Handle) AsOf(ctx context.Context, key []byte, at time.Time, ask Ask) (Answer, error) {
+	v := ask.values()
+	v.Set("asOf", showTime(at))
+	return h.one(ctx, key, v)
+}
+
+func (h *Handle) one(ctx context.Context, key []byte, v url.Values) (Answer, error) {
+	var shown ShownAnswer
+	if err := h.client.call(ctx, http.MethodGet, h.keyPath(key), v, nil, &shown); err != nil {
+		return Answer{}, err
+	}
+	e, err := plain.Read(shown.Shown)
+	return Answer{Entry: e, Partition: shown.Partition, By: shown.By, Stale: shown.Stale}, ours(err)
+}
+
+// Range returns a page of entries in the order of their keys.
+func (h *Handle) Range(ctx context.Context, r Range) (Page, error) {
+	v := r.values()
+	setKey(v, "from", r.From)
+	setKey(v, "to", r.To)
+	setKey(v, "prefix", r.Prefix)
+	setPage(v, r.Limit, r.Cursor)
+	return h.page(ctx, h.path, v)
+}
+
+// All runs over all pages of a range. Entries of different pages may be of different moments.
+func (h *Handle) All(ctx context.Context, r Range) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for {
+			page, err := h.Range(ctx, r)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for _, e := range page.Entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if r.Cursor = page.Next; r.Cursor == "" {
+				return
+			}
+		}
+	}
+}
+
+// Windows returns the windows of a key that begin within the span, the oldest first. A nil key means all keys of a
+// window or session table.
+func (h *Handle) Windows(ctx context.Context, key []byte, s Span) (Page, error) {
+	return h.span(ctx, key, "windows", s)
+}
+
+// Sessions returns the sessions of a key that overlap the span, the one that ended first first. A nil key means all keys.
+func (h *Handle) Sessions(ctx context.Context, key []byte, s Span) (Page, error) {
+	return h.span(ctx, key, "sessions", s)
+}
+
+// Versions returns the history of a key within the span, the oldest version first; a deletion has a nil value.
+func (h *Handle) Versions(ctx context.Context, key []byte, s Span) (Page, error) {
+	return h.span(ctx, key, "versions", s)
+}
+
+func (h *Handle) span(ctx context.Context, key []byte, what string, s Span) (Page, error) {
+	v, path := s.values(), h.path
+	if key != nil {
+		path = h.keyPath(key) + "/" + what
+	}
+	setTime(v, "from", s.From)
+	setTime(v, "to", s.To)
+	setKey(v, "prefix", s.Prefix)
+	setPage(v, s.Limit, s.Cursor)
+	return h.page(ctx, path, v)
+}
+
+func (h *Handle) page(ctx context.Context, path string, v url.Values) (Page, error) {
+	var shown ShownPage
+	if err := h.client.call(ctx, http.MethodGet, path, v, nil, &shown); err != nil {
+		return Page{}, err
+	}
+	p := Page{Next: shown.Next, Stale: shown.Stale}
+	for _, s := range shown.Entries {
+		e, err := plain.Read(s)
+		if err != nil {
+			return Page{}, ours(err)
+		}
+		p.Entries = append(p.Entries, e)
+	}
+	return p, nil
+}
+
+// plain is how the client has keys and values written: any bytes come through.
+var plain = Coding{Key: Base64, Value: Base64}
+
+// ShownAnswer is an Answer in JSON.
+type ShownAnswer struct {
+	Shown
+	Partition int32  `json:"partition"`
+	By        string `json:"by"`
+	Stale     *Stale `json:"stale,omitempty"`
+}
+
+// ShownPage is a Page in JSON.
+type ShownPage struct {
+	Entries []Shown `json:"entries"`
+	Next    string  `json:"next,omitempty"`
+	Stale   *Stale  `json:"stale,omitempty"`
+}
+
+// keyPath never holds an empty part, or one that means something else: base64 sees to that.
+func (h *Handle) keyPath(key []byte) string {
+	s, _ := Base64.Format(key)
+	return h.path + "/" + url.PathEscape(s)
+}
+
+func (a Ask) values() url.Values {
+	v := url.Values{"keyEncoding": {string(Base64)}, "valueEncoding": {string(Base64)}}
+	if a.Fresh {
+		v.Set("fresh", "require")
+	}
+	if !a.After.IsZero() {
+		v.Set("after", a.After.String())
+	}
+	if a.Wait > 0 {
+		v.Set("wait", a.Wait.String())
+	}
+	return v
+}
+
+func setKey(v url.Values, name string, key []byte) {
+	if key != nil {
+		s, _ := Base64.Format(key)
+		v.Set(name, s)
+	}
+}
+
+func setTime(v url.Values, name string, t time.Time) {
+	if !t.IsZero() {
+		v.Set(name, showTime(t))
+	}
+}
+
+func setPage(v url.Values, limit int, cursor string) {
+	if limit > 0 {
+		v.Set("limit", strconv.Itoa(limit))
+	}
+	if cursor != "" {
+		v.Set("cursor", cursor)
+	}
+}
+
+// call asks the first address that answers. What changes something goes on to the next address only if the one before
+// was not even connected to.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, body, answer any) error {
+	var last error = errors.New("ask a process: no address is known")
+	for _, address := range c.addresses {
+		response, err := c.do(ctx, address, method, path, query, body)
+		if err == nil {
+			return c.read(response, address, answer)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		last = &UnreachableError{Address: address, Err: err}
+		if method != http.MethodGet && !notConnected(err) {
+			break
+		}
+	}
+	return last
+}
+
+func notConnected(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+func (c *Client) do(ctx context.Context, address, method, path string, query url.Values, body any) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("write request: %w", err)
+		}
+		content = bytes.NewReader(raw)
+	}
+	target := "http://" + address + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, method, target, content)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	return c.http.Do(request)
+}
+
+func (c *Client) read(response *http.Response, address string, answer any) error {
+	defer response.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(response.Body, answerMax))
+	if err != nil {
+		return fmt.Errorf("read the answer of %q: %w", address, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return refusal(response.StatusCode, raw)
+	}
+	return ours(json.Unmarshal(raw, answer))
+}
+
+// ours marks an answer that no process of a topology would give.
+func ours(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("read the answer: it does not look like that of a process that runs topologies: %w", err)
+}
+
+// refusal is the process's own words if they are there.
+func refusal(status int, raw []byte) error {
+	said := &Error{Status: status}
+	if json.Unmarshal(raw, said) == nil && said.Message != "" {
+		return said
+	}
+	return &Error{Status: status, Code: Failed, Message: fmt.Sprintf("ask the process: it answered %d %s", status, http.StatusText(status))}
+}

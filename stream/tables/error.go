@@ -1,0 +1,52 @@
+package tables
+
+import "fmt"
+
+// Code says for good what is wrong, for programs.
+type Code string
+
+// The codes.
+const (
+	NoTopology Code = "no-topology" // the process does not run it
+	NoTable    Code = "no-table"
+	NoTopic    Code = "no-topic"
+	NoKey      Code = "no-key" // the table has no such key, at that time if one was given
+	BadRequest Code = "bad-request"
+	Forbidden  Code = "forbidden"
+	NotReady   Code = "not-ready"  // nobody who could answer was ready in time: try again
+	OnlyStale  Code = "only-stale" // a copy that is behind could answer, which was not wanted
+	TooEarly   Code = "too-early"  // the wait for a token ended before the table had it
+	Busy       Code = "busy"       // too many questions at once: try again
+	Failed     Code = "failed"     // the log or the store could not be used
+)
+
+// Error is how a process says no.
+type Error struct {
+	Status  int    `json:"-"`
+	Code    Code   `json:"code"`
+	Message string `json:"error"`
+	Hint    string `json:"hint,omitempty"`
+	Stale   *Stale `json:"stale,omitempty"` // with NoKey: who says so is behind
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Is makes errors.Is(err, &Error{Code: NoKey}) work: an error is what its code says.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code && t.Message == ""
+}
+
+// The error that callers ask for most.
+var ErrNoKey error = &Error{Code: NoKey}
+
+// UnreachableError says that no process answers.
+type UnreachableError struct {
+	Address string
+	Err     error
+}
+
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("ask the process at %q: nobody answers there", e.Address)
+}
+func (e *UnreachableError) Unwrap() error { return e.Err }
