@@ -210,7 +210,7 @@ func (j *resolver) change(r *record.Record) error {
 	if err != nil || foreign != nil {
 		return err
 	}
-	return j.settle(r, r.Value, nil, r.Time)
+	return j.settle(r, r.Value, nil)
 }
 
 // answer settles what the left entry, as it is now, asked for. An answer to a value that has been replaced since is
@@ -229,10 +229,11 @@ func (j *resolver) answer(r *record.Record) error {
 		j.dropped(Stale)
 		return nil
 	}
-	return j.settle(r, left.Value, a.value, later(r.Time, left.Time))
+	return j.settle(r, left.Value, a.value)
 }
 
-func (j *resolver) settle(r *record.Record, left, right []byte, at time.Time) error {
+// settle makes a result the present one. Its time is the record's: an answer has the later time of both sides.
+func (j *resolver) settle(r *record.Record, left, right []byte) error {
 	var result []byte
 	var err error
 	if left != nil && (right != nil || j.cfg.Type != Inner) {
@@ -240,11 +241,11 @@ func (j *resolver) settle(r *record.Record, left, right []byte, at time.Time) er
 			return err
 		}
 	}
-	old := replace(j.results, r.Key, store.Entry{Value: result, Time: at})
+	old := replace(j.results, r.Key, store.Entry{Value: result, Time: r.Time})
 	if result == nil && old == nil {
 		return nil
 	}
-	r.Value, r.Old, r.Time, r.Format = result, old, at, j.cfg.Format
+	r.Value, r.Old, r.Format = result, old, j.cfg.Format
 	j.c.Emit(0, r)
 	return nil
 }

@@ -214,6 +214,7 @@ func TestForeignKeyAgainstTwoMaps(t *testing.T) {
 		f := newForeignJoin(t, typ)
 		defer f.close(t)
 		lefts, rights := map[string]string{}, map[string]string{}
+		times := map[string]int64{} // of the entries of both
 		seen := map[string]string{} // the result as who follows the changes knows it
 		for i, n := 0, rapid.IntRange(1, 40).Draw(t, "n"); i < n; i++ {
 			ways := f.ways()
@@ -225,12 +226,14 @@ func TestForeignKeyAgainstTwoMaps(t *testing.T) {
 			case kind%2 == 0:
 				key := rapid.SampledFrom([]string{"a", "bb"}).Draw(t, "left")
 				value := rapid.SampledFrom([]string{"-", "-/1", "x/1", "x/2", "yy/1", "yy/2", "/1"}).Draw(t, "value")
-				f.left(t, key, value, rapid.Int64Range(0, 40).Draw(t, "at"))
+				times[key] = rapid.Int64Range(0, 40).Draw(t, "at")
+				f.left(t, key, value, times[key])
 				change(lefts, key, value)
 			default:
 				key := rapid.SampledFrom([]string{"x", "yy", ""}).Draw(t, "right")
 				value := rapid.SampledFrom([]string{"-", fmt.Sprintf("%s:%d", key, i)}).Draw(t, "value")
-				f.right(t, key, value, rapid.Int64Range(0, 40).Draw(t, "at"))
+				times[key] = rapid.Int64Range(0, 40).Draw(t, "at")
+				f.right(t, key, value, times[key])
 				change(rights, key, value)
 			}
 			f.checkEmitted(t, lefts, seen)
@@ -239,7 +242,7 @@ func TestForeignKeyAgainstTwoMaps(t *testing.T) {
 			f.deliver(t, ways[rapid.IntRange(0, len(ways)-1).Draw(t, "way")])
 			f.checkEmitted(t, lefts, seen)
 		}
-		f.checkResult(t, lefts, rights, seen)
+		f.checkResult(t, lefts, rights, seen, times)
 	})
 }
 
@@ -272,7 +275,8 @@ func (f *foreignJoin) checkEmitted(t rapid.TB, lefts, seen map[string]string) {
 	f.out = nil
 }
 
-func (f *foreignJoin) checkResult(t rapid.TB, lefts, rights, seen map[string]string) {
+func (f *foreignJoin) checkResult(t rapid.TB, lefts, rights, seen map[string]string, times map[string]int64) {
+	subscribers := 0
 	for _, key := range []string{"a", "bb"} {
 		want, have := "-", "-"
 		left, ok := lefts[key]
@@ -287,10 +291,24 @@ func (f *foreignJoin) checkResult(t rapid.TB, lefts, rights, seen map[string]str
 		if value, ok := seen[key]; ok {
 			have = value
 		}
+		if ok && foreign != "-" {
+			subscribers++
+		}
 		e, ok := f.lefts[taskOf([]byte(key))].w.state.KeyValue("result").Get([]byte(key))
 		if have != want || ok != (want != "-") || ok && string(e.Value) != want {
 			t.Fatalf("%s: have %s, store %s, want %s", key, have, e.Value, want)
 		}
+		if found && foreign != "-" && want != "-" && e.Time.UnixMilli() != max(times[key], times[foreign]) {
+			t.Fatalf("%s: at %d, want the later of %d and %d", key, e.Time.UnixMilli(), times[key], times[foreign])
+		}
+	}
+	for _, task := range f.rights {
+		for range task.w.state.KeyValue("subs").Range(nil, nil) {
+			subscribers--
+		}
+	}
+	if subscribers != 0 {
+		t.Fatalf("%d subscriptions are missing", subscribers)
 	}
 }
 
