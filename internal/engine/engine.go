@@ -102,7 +102,7 @@ func New(plan *topology.Plan, env Env) (*Engine, error) {
 	}
 	e := &Engine{plan: plan, env: env, log: env.Log.With("topology", plan.Name)}
 	e.state.Store("starting")
-	e.states = newStates(plan, env.StateDir, e.log)
+	e.states = newStates(plan, env.StateDir, e.originOf, e.log)
 	e.globals = newGlobals(e)
 	e.standbys = newStandbys(e)
 	e.board = newBoard()
@@ -265,7 +265,16 @@ func (e *Engine) learnTopics(ctx context.Context) error {
 		}
 	}
 	e.limits, e.topicIDs = limits, ids
-	return nil
+	have := make(map[string]int)
+	for name, t := range topics {
+		have[name] = t.Partitions
+	}
+	return topology.CheckPartitions(e.plan, have)
+}
+
+// originOf says what a store is made from: a store of another topic, or one that was deleted and made again, begins anew.
+func (e *Engine) originOf(s topology.Store) string {
+	return s.Changelog + "@" + e.topicIDs[s.Changelog]
 }
 
 // defaultMaxRecord is what a topic takes if it says nothing else: Kafka's max.message.bytes.

@@ -202,6 +202,7 @@ func (s *session) join(live context.Context) error {
 		MaxRecord:     s.w.engine.maxRecord,
 		Manual:        map[string]bool{s.plan.Parked: true, s.plan.DeadLetters: true},
 		Tracked:       make(map[string]bool),
+		Tasks:         s.shares(),
 		Latest:        make(map[string]bool),
 		Assigned: func(ctx context.Context, p map[string][]int32) error {
 			return s.ask(live, rebalance{kind: assigned, partitions: p, ctx: ctx})

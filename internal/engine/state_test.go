@@ -180,3 +180,19 @@ func (r *rig) zombie(p *topology.Plan, step string) (wake func()) {
 		}
 	}
 }
+
+func TestTasksAreSharedAndHandedOver(t *testing.T) {
+	r, p := newRig(t), counted()
+	r.ensure(p)
+	r.send(1000, 10)
+	a, stopA := r.run(p, "a")
+	r.awaitCounts(10, 100)
+	b, stopB := r.run(p, "b")
+	r.await("both have tasks", func() bool { return len(a.Status().Tasks) == 4 && len(b.Status().Tasks) == 4 })
+	r.send(1000, 10)
+	r.awaitCounts(10, 200)
+	stopA()
+	r.send(1000, 10)
+	r.awaitCounts(10, 300)
+	stopB()
+}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strconv"
@@ -14,13 +15,15 @@ import (
 // as it was committed and reads only what it has missed. Each is lent to one user at a time: a worker, or the standby
 // that keeps it warm.
 type states struct {
-	dir  string
-	plan *topology.Plan
-	log  *slog.Logger
+	dir    string
+	plan   *topology.Plan
+	origin func(topology.Store) string // what a store is made from
+	log    *slog.Logger
 
-	mu   sync.Mutex
-	held map[unitID]*heldState // GUARDED_BY(mu)
-	back *sync.Cond            // on mu: a state was given back
+	mu     sync.Mutex
+	held   map[unitID]*heldState // GUARDED_BY(mu)
+	caches *store.Caches         // made with the first state on disk; GUARDED_BY(mu)
+	back   *sync.Cond            // on mu: a state was given back
 }
 
 // heldState is an open State and whether somebody uses it.
@@ -29,8 +32,8 @@ type heldState struct {
 	lent  bool
 }
 
-func newStates(plan *topology.Plan, dir string, log *slog.Logger) *states {
-	k := &states{dir: dir, plan: plan, log: log, held: make(map[unitID]*heldState)}
+func newStates(plan *topology.Plan, dir string, origin func(topology.Store) string, log *slog.Logger) *states {
+	k := &states{dir: dir, plan: plan, origin: origin, log: log, held: make(map[unitID]*heldState)}
 	k.back = sync.NewCond(&k.mu)
 	return k
 }
@@ -58,11 +61,29 @@ func (k *states) take(id unitID) (*store.State, error) {
 // open opens the folder of a task. One that is damaged is removed: the log has everything that is in it.
 func (k *states) open(id unitID) (*store.State, error) {
 	st := &k.plan.Stages[id.stage]
-	opts := store.Options{}
+	opts := store.Options{Identity: k.plan.Name + "/" + st.Name + "/" + strconv.Itoa(int(id.n)), Origins: make(map[string]string), Log: k.log}
+	memory := true
 	for _, s := range st.Stores {
 		opts.Specs = append(opts.Specs, s.Spec)
+		opts.Origins[s.Name] = k.origin(s)
+		memory = memory && s.Memory
 	}
-	return store.Open(opts)
+	if memory {
+		return store.Open(opts)
+	}
+	if k.caches == nil {
+		k.caches = store.NewCaches(store.CacheOptions{})
+	}
+	opts.Dir, opts.Caches = k.folder(id), k.caches
+	state, err := store.Open(opts)
+	if damaged := (*store.DamagedError)(nil); errors.As(err, &damaged) {
+		k.log.Error("a damaged store is removed and restored from its changelog", "folder", opts.Dir, "err", err)
+		if err := store.Remove(opts.Dir); err != nil {
+			return nil, err
+		}
+		state, err = store.Open(opts)
+	}
+	return state, err
 }
 
 func (k *states) folder(id unitID) string {
@@ -113,5 +134,9 @@ func (k *states) closeAll() {
 	defer k.mu.Unlock()
 	for id := range k.held {
 		k.close(id)
+	}
+	if k.caches != nil {
+		k.caches.Close()
+		k.caches = nil
 	}
 }
