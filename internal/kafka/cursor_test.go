@@ -23,17 +23,19 @@ func TestCursorSkipsGapsOnlyIfTheWholeAnswerIsEmpty(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			cur := &cursor{topic: "t", next: map[int32]int64{0: 0, 1: 4}, unpack: kgo.DefaultDecompressor()}
+			p0, p1 := TopicPartition{"t", 0}, TopicPartition{"t", 1}
+			cur := &cursor{next: map[TopicPartition]int64{p0: 0, p1: 4}, unpack: kgo.DefaultDecompressor()}
 			answer := kmsg.NewPtrFetchResponse()
 			topic := kmsg.NewFetchResponseTopic()
-			p0, p1 := kmsg.NewFetchResponseTopicPartition(), kmsg.NewFetchResponseTopicPartition()
-			p0.RecordBatches, p0.LastStableOffset = c.bytes, 1
-			p1.Partition, p1.LastStableOffset = 1, c.stable
-			topic.Partitions = append(topic.Partitions, p0, p1)
+			topic.Topic = "t"
+			a0, a1 := kmsg.NewFetchResponseTopicPartition(), kmsg.NewFetchResponseTopicPartition()
+			a0.RecordBatches, a0.LastStableOffset = c.bytes, 1
+			a1.Partition, a1.LastStableOffset = 1, c.stable
+			topic.Partitions = append(topic.Partitions, a0, a1)
 			answer.Topics = append(answer.Topics, topic)
-			err := cur.take(answer, map[int32]int64{0: 100, 1: 10}, func(*kgo.Record) error { return nil })
-			if err != nil || cur.next[1] != c.want {
-				t.Fatalf("next is %d, %v; want %d", cur.next[1], err, c.want)
+			err := cur.take(answer, map[TopicPartition]int64{p0: 100, p1: 10}, func(Batch) error { return nil })
+			if err != nil || cur.next[p1] != c.want {
+				t.Fatalf("next is %d, %v; want %d", cur.next[p1], err, c.want)
 			}
 		})
 	}

@@ -37,9 +37,6 @@ func (p *patience) judge(ctx context.Context, err error) error {
 		p.since, p.warned = time.Time{}, time.Time{}
 		return ctx.Err()
 	}
-	if own, ok := errors.AsType[*visitError](err); ok {
-		return own.error
-	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

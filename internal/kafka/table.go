@@ -66,21 +66,23 @@ func ensureTable(ctx context.Context, cfg Config, topic string) error {
 }
 
 func (t *Table) load(ctx context.Context, cfg Config) error {
-	c, err := newCursor(ctx, t.client, cfg.Log, t.topic, []int32{0})
+	c, err := openCursor(ctx, t.client, cfg.Log, t.topic, []int32{0})
 	if err != nil {
 		return err
 	}
-	ends, err := c.offsets(ctx, c.admin.ListEndOffsets)
+	ends, err := c.offsets(ctx, c.admin.ListEndOffsets, t.topic)
 	if err != nil {
 		return err
 	}
 	t.cursor = c
-	if err := c.readTo(ctx, ends, t.apply); err != nil {
+	if err := c.readTo(ctx, map[TopicPartition]int64{t.partition(): ends[0]}, eachRecord(t.apply)); err != nil {
 		return err
 	}
 	t.advance()
 	return nil
 }
+
+func (t *Table) partition() TopicPartition { return TopicPartition{Topic: t.topic} }
 
 // follow is the one goroutine that changes rows after load.
 func (t *Table) follow(ctx context.Context, cfg Config) {
@@ -88,7 +90,7 @@ func (t *Table) follow(ctx context.Context, cfg Config) {
 	trouble := newPatience(cfg.Log, "table does not follow", "topic", t.topic)
 	trouble.limit = 0
 	for {
-		err := t.cursor.fetch(ctx, []int32{0}, nil, time.Second, t.apply)
+		err := t.cursor.fetch(ctx, []TopicPartition{t.partition()}, nil, time.Second, eachRecord(t.apply))
 		t.advance()
 		if trouble.judge(ctx, err) != nil { // only the end of ctx: nothing else is given up on
 			return
@@ -115,7 +117,7 @@ func (t *Table) apply(r *kgo.Record) error {
 func (t *Table) advance() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if next := t.cursor.next[0]; next != t.seen {
+	if next := t.cursor.next[t.partition()]; next != t.seen {
 		t.seen = next
 		close(t.moved)
 		t.moved = make(chan struct{})
