@@ -63,10 +63,25 @@ func (c *Coordinator) endBumping(t *transaction, now time.Time, r EndRequest) (P
 		return NoProducer, Effects{}, kerr.InvalidTxnState
 	case again:
 		return NoProducer, Effects{}, kerr.ProducerFenced
+	case t.putOff():
+		return NoProducer, Effects{}, kerr.ConcurrentTransactions
 	case r.Commit && t.state != Ongoing:
 		return NoProducer, Effects{}, kerr.InvalidTxnState
 	}
 	return c.endNow(t, now, r.Commit)
+}
+
+// putOff puts the end of nothing off, once for each epoch, with an error after which clients come again. The Java client (up
+// to 4.4.0) may send EndTxn ahead of the records of its transaction: its sender looks whether records wait and then what
+// is to be asked next, and the application may write and end the transaction in between. Refused, a commit is a fatal
+// error; taken, an abort leaves the records with the client, which writes them in the next transaction. When the client
+// comes again, it has sent them before a commit, or dropped them before an abort.
+func (t *transaction) putOff() bool {
+	if t.state == Ongoing || t.early == t.producer {
+		return false
+	}
+	t.early = t.producer
+	return true
 }
 
 // endedBy says that p is the epoch before: its owner ended a transaction and does not know it yet. A resting id beyond the

@@ -66,7 +66,7 @@ func (c *Coordinator) initNew(now time.Time, r InitRequest) (Producer, Effects, 
 	if len(c.ids) >= c.o.MaxIDs && !c.makeRoom(now, &fx) {
 		return NoProducer, Effects{}, kerr.CoordinatorNotAvailable
 	}
-	t := &transaction{id: r.ID, deadline: -1, standing: standing{state: Empty, previousID: -1, nextID: -1, lastEpoch: -1}}
+	t := &transaction{id: r.ID, early: NoProducer, deadline: -1, standing: standing{state: Empty, previousID: -1, nextID: -1, lastEpoch: -1}}
 	t.producer = Producer{ID: c.allocate(&fx)}
 	t.becomeEmpty(t.producer, -1, r.Timeout, now)
 	return c.given(t, fx)

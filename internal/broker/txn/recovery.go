@@ -74,7 +74,7 @@ func (c *Coordinator) restore(e Entry) {
 		delete(c.ids, e.ID)
 	}
 	c.next = max(c.next, e.ProducerID+1, e.PreviousID+1, e.NextID+1)
-	t := &transaction{id: e.ID, standing: e.standing(), deadline: -1}
+	t := &transaction{id: e.ID, standing: e.standing(), early: NoProducer, deadline: -1}
 	c.place(t)
 }
 

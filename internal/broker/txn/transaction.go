@@ -102,6 +102,8 @@ type transaction struct {
 	decide  *Decide   // while prepared: what was handed out
 	written bool      // while prepared: the decision is in the journal, its first offsets known
 
+	early Producer // whose end of nothing was put off, see putOff; NoProducer: nobody's
+
 	deadline int           // place in the heap of deadlines while Ongoing, -1: in none
 	rest     *list.Element // place among the resting ids while resting, nil: in none
 }

@@ -54,17 +54,18 @@ The old epoch writes nothing more, the sequences of the new one begin at 0.
     3 0/2 abort
     end of log
 
-An abort of nothing raises the epoch, a commit of nothing is refused.
+An abort of nothing raises the epoch, a commit of nothing is refused. Both are put off once in each epoch, see
+early-end.story.
 
 > end id=x p=0/2 commit
-    answer: INVALID_TXN_STATE none
+    answer: CONCURRENT_TRANSACTIONS none
 > end id=x p=0/2 abort
     journal: decide x abort 0/3 at [] groups [], then 0/3
     answer: ok 0/3
 > end id=x p=0/2 abort
     answer: ok 0/3
 > end id=x p=0/3 commit
-    answer: INVALID_TXN_STATE none
+    answer: CONCURRENT_TRANSACTIONS none
 > end id=x p=0/9 commit
     answer: PRODUCER_FENCED none
 > end id=x p=9/3 commit
@@ -82,7 +83,7 @@ After the producer was initialised anew an old request is fenced, not a retry.
 > end id=x p=0/3 abort
     answer: PRODUCER_FENCED none
 > end id=x p=0/4 commit
-    answer: INVALID_TXN_STATE none
+    answer: CONCURRENT_TRANSACTIONS none
 > end id=x p=0/4 abort
     journal: decide x abort 0/5 at [] groups [], then 0/5
     answer: ok 0/5

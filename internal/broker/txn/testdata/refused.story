@@ -18,4 +18,4 @@ The journal refuses a decision: nothing happened.
     marker: commit 0/1 in a-1
     answer: ok 0/1
 > refused id=x p=0/1
-    answer: INVALID_TXN_STATE
+    answer: CONCURRENT_TRANSACTIONS
