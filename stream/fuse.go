@@ -325,9 +325,17 @@ func (l *linker) step(n *node) any {
 		return s
 	}
 	next := make([][]any, len(n.outs))
+	written := map[int]bool{} // exits that several take are written once
 	for port := range n.outs {
 		for _, c := range l.g.consumers[source{n, port}] {
-			next[port] = append(next[port], l.after(c))
+			if l.g.regions[c.n] == l.r {
+				next[port] = append(next[port], l.step(c.n))
+				continue
+			}
+			if e := l.exit(c); !written[e] {
+				written[e] = true
+				next[port] = append(next[port], l.r.exits[e].as.leave(e))
+			}
 		}
 	}
 	s := n.link(next)
@@ -335,12 +343,9 @@ func (l *linker) step(n *node) any {
 	return s
 }
 
-func (l *linker) after(c consumer) any {
-	if l.g.regions[c.n] == l.r {
-		return l.step(c.n)
-	}
+func (l *linker) exit(c consumer) int {
 	in := c.n.from[c.in]
-	return in.want.leave(l.r.find(exit{source: in.source, as: in.want, copy: copyOf(c)}))
+	return l.r.find(exit{source: in.source, as: in.want, copy: copyOf(c)})
 }
 
 // fused is a region at work.
