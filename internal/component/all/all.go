@@ -6,8 +6,10 @@ package all
 
 import (
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/component/aggregate"
 	"ravenswood.dev/internal/component/branch"
 	"ravenswood.dev/internal/component/call"
+	"ravenswood.dev/internal/component/deduplicate"
 	"ravenswood.dev/internal/component/file"
 	"ravenswood.dev/internal/component/filter"
 	"ravenswood.dev/internal/component/generate"
@@ -16,6 +18,7 @@ import (
 	"ravenswood.dev/internal/component/sql"
 	"ravenswood.dev/internal/component/topic"
 	"ravenswood.dev/internal/component/transform"
+	"ravenswood.dev/internal/component/window"
 )
 
 // Components returns the registry of everything.
@@ -25,12 +28,15 @@ func Components() *component.Registry {
 		generate.Definition(),
 		topic.Spout(),
 
+		aggregate.Definition(),
 		branch.Definition(),
 		call.Definition(),
+		deduplicate.Definition(),
 		filter.Definition(),
 		logger.Definition(),
 		rekey.Definition(),
 		transform.Definition(),
+		window.Definition(),
 
 		file.Sink(),
 		sql.Sink(),

@@ -1,0 +1,260 @@
+package aggregate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"ravenswood.dev/internal/document"
+	"ravenswood.dev/internal/expr"
+)
+
+// The bounds of lists.
+const (
+	limitMax     = 10_000
+	limitTop     = 10
+	limitDefault = 1000
+)
+
+var (
+	null       = []byte("null")
+	emptyList  = []byte("[]")
+	zero       = []byte("0")
+	errRemoval = errors.New("the row of a table that has changed cannot be taken out of this function")
+)
+
+func newField(name string, f Field) (field, error) {
+	out := field{name: name}
+	for _, e := range f.expressions() {
+		program, problems := e.compile()
+		if problems != nil {
+			return out, fmt.Errorf("%s", problems[0].Message)
+		}
+		switch e.name {
+		case "when":
+			out.when = program
+		case "fold", "start", "remove", "merge": // the function's own
+		default:
+			out.args = append(out.args, program)
+		}
+	}
+	var err error
+	out.fn, err = f.function()
+	return out, err
+}
+
+func (f Field) function() (function, error) {
+	switch {
+	case f.Count:
+		return count{}, nil
+	case f.Sum != "":
+		return sum{}, nil
+	case f.Average != "":
+		return average{}, nil
+	case f.Min != "":
+		return extreme{sign: -1}, nil
+	case f.Max != "":
+		return extreme{sign: 1}, nil
+	case f.First != "":
+		return moment{}, nil
+	case f.Last != "":
+		return moment{last: true}, nil
+	case f.Distinct != "":
+		return distinct{limit: limitOr(f.Limit, limitDefault), list: f.Values}, nil
+	case f.Collect != "":
+		return collect{limit: limitOr(f.Limit, limitDefault)}, nil
+	case f.Top != "":
+		return top{limit: limitOr(f.Limit, limitTop), whole: f.Of == ""}, nil
+	case f.Fold != "":
+		return newFold(f)
+	}
+	return nil, errors.New("no function is given")
+}
+
+func limitOr(limit, otherwise int) int {
+	if limit == 0 {
+		return otherwise
+	}
+	return limit
+}
+
+// count is the number of records.
+type count struct{}
+
+func (count) empty() value { return value{shown: zero} }
+
+func (count) add(v value, _ [][]byte, _ *expr.Input) (value, error)    { return counted(v, 1) }
+func (count) remove(v value, _ [][]byte, _ *expr.Input) (value, error) { return counted(v, -1) }
+
+func counted(v value, by int64) (value, error) {
+	n, err := strconv.ParseInt(string(v.shown), 10, 64)
+	return value{shown: strconv.AppendInt(nil, n+by, 10)}, err
+}
+
+func (count) merge(a, b value) (value, error) {
+	n, err := strconv.ParseInt(string(b.shown), 10, 64)
+	if err != nil {
+		return a, err
+	}
+	return counted(a, n)
+}
+
+// sum is the sum of numbers, exactly.
+type sum struct{}
+
+func (sum) empty() value { return value{shown: zero} }
+
+func (sum) add(v value, args [][]byte, _ *expr.Input) (value, error) {
+	return summed(v, args[0], false)
+}
+
+func (sum) remove(v value, args [][]byte, _ *expr.Input) (value, error) {
+	return summed(v, args[0], true)
+}
+
+func (sum) merge(a, b value) (value, error) { return summed(a, b.shown, false) }
+
+func summed(v value, number []byte, negated bool) (value, error) {
+	if number == nil {
+		return v, nil
+	}
+	total, err := addNumber(v.shown, number, negated)
+	return value{shown: total}, err
+}
+
+func addNumber(total, number []byte, negated bool) ([]byte, error) {
+	a, err := numberOf(total)
+	if err != nil {
+		return nil, err
+	}
+	b, err := numberOf(number)
+	if err != nil {
+		return nil, err
+	}
+	if negated {
+		b = b.negated()
+	}
+	return a.add(b).append(nil), nil
+}
+
+func numberOf(raw []byte) (decimal, error) {
+	if kind := document.KindOf(raw); kind != document.KindNumber {
+		return decimal{}, fmt.Errorf("gives %s, want a number", kind)
+	}
+	return parseDecimal(bytes.TrimSpace(raw))
+}
+
+// average remembers the sum and the number of its numbers: [sum, count]. Without numbers it is null.
+type average struct{}
+
+func (average) empty() value { return value{shown: null, hidden: []byte("[0,0]")} }
+
+func (a average) add(v value, args [][]byte, _ *expr.Input) (value, error) {
+	return a.change(v, args[0], 1)
+}
+
+func (a average) remove(v value, args [][]byte, _ *expr.Input) (value, error) {
+	return a.change(v, args[0], -1)
+}
+
+func (a average) change(v value, number []byte, by int64) (value, error) {
+	if number == nil {
+		return v, nil
+	}
+	return a.by(v, number, by, by < 0)
+}
+
+func (average) by(v value, number []byte, by int64, negated bool) (value, error) {
+	total, _ := document.Element(v.hidden, 0)
+	times, _ := document.Element(v.hidden, 1)
+	total, err := addNumber(total, number, negated)
+	if err != nil {
+		return v, err
+	}
+	n, err := strconv.ParseInt(string(times), 10, 64)
+	if err != nil {
+		return v, err
+	}
+	n += by
+	hidden := append(append([]byte{'['}, total...), ',')
+	out := value{shown: null, hidden: append(strconv.AppendInt(hidden, n, 10), ']')}
+	if n > 0 {
+		d, err := parseDecimal(total)
+		if err != nil {
+			return v, err
+		}
+		out.shown = d.over(n).append(nil)
+	}
+	return out, nil
+}
+
+func (a average) merge(x, y value) (value, error) {
+	total, _ := document.Element(y.hidden, 0)
+	times, _ := document.Element(y.hidden, 1)
+	n, err := strconv.ParseInt(string(times), 10, 64)
+	if err != nil {
+		return x, err
+	}
+	return a.by(x, total, n, false)
+}
+
+// extreme is the least or greatest of numbers or texts.
+type extreme struct{ sign int }
+
+func (extreme) empty() value { return value{shown: null} }
+
+func (e extreme) add(v value, args [][]byte, _ *expr.Input) (value, error) {
+	return e.of(v, args[0])
+}
+
+func (e extreme) of(v value, arg []byte) (value, error) {
+	if arg == nil {
+		return v, nil
+	}
+	if kind := document.KindOf(arg); kind != document.KindNumber && kind != document.KindString {
+		return v, fmt.Errorf("gives %s, want a number or a string", kind)
+	}
+	if document.KindOf(v.shown) == document.KindNull {
+		return value{shown: arg}, nil
+	}
+	c, err := compare(arg, v.shown)
+	if err != nil || c*e.sign <= 0 {
+		return v, err
+	}
+	return value{shown: arg}, nil
+}
+
+func (extreme) remove(value, [][]byte, *expr.Input) (value, error) { return value{}, errRemoval }
+
+func (e extreme) merge(a, b value) (value, error) {
+	if document.KindOf(b.shown) == document.KindNull {
+		return a, nil
+	}
+	return e.of(a, b.shown)
+}
+
+// compare orders numbers by value and texts by their bytes.
+func compare(a, b []byte) (int, error) {
+	kind := document.KindOf(a)
+	if other := document.KindOf(b); kind != other {
+		return 0, fmt.Errorf("%s cannot be compared with %s", kind, other)
+	}
+	if kind == document.KindString {
+		x, err := document.Text(a)
+		if err != nil {
+			return 0, err
+		}
+		y, err := document.Text(b)
+		return bytes.Compare([]byte(x), []byte(y)), err
+	}
+	x, err := numberOf(a)
+	if err != nil {
+		return 0, err
+	}
+	y, err := numberOf(b)
+	if err != nil {
+		return 0, err
+	}
+	return x.compare(y), nil
+}

@@ -1,0 +1,67 @@
+package aggregate
+
+import (
+	"fmt"
+	"time"
+	_ "time/tzdata" // so that time zones mean the same on every machine, also where the system has none
+
+	"ravenswood.dev/api"
+	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/engine/window"
+)
+
+// Window is the settings of windows: exactly one of the four kinds.
+type Window struct {
+	Tumbling api.Duration `yaml:"tumbling" doc:"Windows of this length, one after the other." example:"1h"`
+	Hopping  api.Duration `yaml:"hopping" doc:"Windows of this length that overlap: one begins at every step of every." example:"1h"`
+	Every    api.Duration `yaml:"every" doc:"The step of hopping windows." example:"5m"`
+	Sliding  api.Duration `yaml:"sliding" doc:"Windows around the records of a key: two records are together in one if they are no further apart than this." example:"10s"`
+	Session  api.Duration `yaml:"session" doc:"Windows that go on as long as the next record of the key is no further away than this." example:"30m"`
+	Grace    api.Duration `yaml:"grace" default:"0" doc:"How long after its end a window still takes records, in event time; what comes later goes to the output late." example:"5m"`
+	Offset   api.Duration `yaml:"offset" default:"0" doc:"Moves the starts of tumbling and hopping windows, which are multiples of the length or step since 1970 in UTC." example:"6h"`
+	TimeZone string       `yaml:"timeZone" doc:"Makes tumbling windows of whole days begin at midnight there, summer time included." example:"Europe/London"`
+}
+
+// Spec is the windows as the engine knows them.
+func (w Window) Spec() (window.Spec, error) {
+	s := window.Spec{Grace: time.Duration(w.Grace), Offset: time.Duration(w.Offset), Advance: time.Duration(w.Every)}
+	kinds := 0
+	for kind, size := range [...]api.Duration{window.Tumbling: w.Tumbling, window.Hopping: w.Hopping, window.Sliding: w.Sliding, window.Session: w.Session} {
+		if size != 0 {
+			s.Kind, s.Size = window.Kind(kind), time.Duration(size)
+			kinds++
+		}
+	}
+	if kinds != 1 {
+		return s, fmt.Errorf("check window: %d kinds of windows are given, want one of tumbling, hopping, sliding and session", kinds)
+	}
+	if w.TimeZone != "" {
+		location, err := time.LoadLocation(w.TimeZone)
+		if err != nil {
+			return s, fmt.Errorf("check window: there is no time zone %q", w.TimeZone)
+		}
+		s.Location = location
+	}
+	return s, s.Check()
+}
+
+// Check reports what is wrong with the settings; at is their path.
+func (w Window) Check(at string) []component.Problem {
+	_, err := w.Spec()
+	if err == nil {
+		return nil
+	}
+	return []component.Problem{{Path: at, Code: "window-invalid", Message: err.Error(), Hint: w.hint()}}
+}
+
+func (w Window) hint() string {
+	switch {
+	case w.Hopping != 0 && w.Every == 0:
+		return "say how far apart the windows begin: every: 5m"
+	case w.Every != 0 && w.Hopping == 0:
+		return "every is the step of hopping windows: hopping: 1h"
+	case w.TimeZone != "":
+		return "a name such as Europe/London, with tumbling: 1d"
+	}
+	return "for example window: {tumbling: 1h, grace: 5m}"
+}
