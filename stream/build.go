@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"strconv"
 
 	"ravenswood.dev/api"
@@ -31,6 +32,7 @@ func (t *Topology) build() (*built, error) {
 func (t *Topology) assemble() *built {
 	g := &graph{Topology: t}
 	g.nameAll()
+	g.dropViews()
 	g.unused()
 	g.adapt()
 	g.fuse()
@@ -118,6 +120,18 @@ func (g *graph) connect() {
 		for i, in := range n.from {
 			g.consumers[in.source] = append(g.consumers[in.source], consumer{n, i})
 		}
+	}
+}
+
+// dropViews leaves out operators of tables whose changes nobody takes, because the table is read through them only.
+func (g *graph) dropViews() {
+	for dropped := true; dropped; {
+		g.connect()
+		before := len(g.nodes)
+		g.nodes = slices.DeleteFunc(g.nodes, func(n *node) bool {
+			return n.view && n.viewed && len(g.consumers[source{n, 0}]) == 0
+		})
+		dropped = len(g.nodes) < before
 	}
 }
 

@@ -28,6 +28,8 @@ type node struct {
 
 	value  any // the codec of what is made of a join's pairs, as an option gave it
 	rekeys bool
+	view   bool                                             // an operator of a table
+	viewed bool                                             // through which somebody reads the table
 	link   func(next [][]any) any                           // without state: makes its step of the steps that follow, by port
 	open   func(component.Env) (processor.Processor, error) // with state
 }

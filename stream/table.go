@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"slices"
+
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/engine/join"
 	"ravenswood.dev/internal/engine/processor"
@@ -26,6 +28,7 @@ type lookup struct {
 	versioned bool
 	view      join.View    // of what is in the store; nil: as it is
 	windows   *window.Spec // the store is one of windows; nil: it is not
+	ops       []*node      // whose view it is
 }
 
 func (l *lookup) source() join.Source {
@@ -100,11 +103,11 @@ func (s Table[K, V]) To(topic TopicOf[K, V], opts ...Option) { s.Changes().To(to
 
 // Filter is the part of the table for which keep is true. It takes no room: it is calculated where it is read.
 func (s Table[K, V]) Filter(keep func(key K, value V) bool, opts ...Option) Table[K, V] {
-	n := &node{kind: freeNode, op: "filter", from: []input{s.input()}, outs: []output{{shape: shapeOf(s.t, s.key, s.value), side: true}}}
+	n := &node{kind: freeNode, op: "filter", view: true, from: []input{s.input()}, outs: []output{{shape: shapeOf(s.t, s.key, s.value), side: true}}}
 	n.link = func(next [][]any) any { return filterChanges(n, keep, fan[K, V](next[0])) }
 	s.t.add(n, s.t.read("filter", opts))
 	out := Table[K, V]{t: s.t, at: source{n, 0}, key: s.key, value: s.value, windows: s.windows}
-	out.from = s.from.seenBy(func(key, value []byte) ([]byte, error) {
+	out.from = s.from.seenBy(n, func(key, value []byte) ([]byte, error) {
 		k, v, err := decodePair(s.key, s.value, key, value)
 		if err != nil || !keep(k, v) {
 			return nil, err
@@ -137,12 +140,12 @@ func MapTable[K, V, W any](s Table[K, V], f func(key K, value V) W, opts ...Opti
 	const op = "map-table"
 	o := s.t.read(op, opts, optValue)
 	codec := codecOr[W](s.t, op, o.value)
-	n := &node{kind: freeNode, op: op, from: []input{s.input()}, outs: []output{{shape: shapeOf(s.t, s.key, codec), side: true}}}
+	n := &node{kind: freeNode, op: op, view: true, from: []input{s.input()}, outs: []output{{shape: shapeOf(s.t, s.key, codec), side: true}}}
 	n.link = func(next [][]any) any { return mapChanges(n, f, fan[K, W](next[0])) }
 	s.t.add(n, o)
 	out := Table[K, W]{t: s.t, at: source{n, 0}, key: s.key, value: codec, windows: s.windows}
 	if codec != nil {
-		out.from = s.from.seenBy(func(key, value []byte) ([]byte, error) {
+		out.from = s.from.seenBy(n, func(key, value []byte) ([]byte, error) {
 			k, v, err := decodePair(s.key, s.value, key, value)
 			if err != nil {
 				return nil, err
@@ -167,12 +170,20 @@ func mapChanges[K, V, W any](n *node, f func(K, V) W, next step[K, W]) step[K, V
 	}
 }
 
-// seenBy is the lookup through one more view.
-func (l *lookup) seenBy(v join.View) *lookup {
+// used notes that somebody reads the table through its operators.
+func (l *lookup) used() {
+	for _, n := range l.ops {
+		n.viewed = true
+	}
+}
+
+// seenBy is the lookup through one more view, that of an operator.
+func (l *lookup) seenBy(n *node, v join.View) *lookup {
 	if l == nil {
 		return nil
 	}
 	out := *l
+	out.ops = append(slices.Clone(l.ops), n)
 	if l.view != nil {
 		v = join.Chain(l.view, v)
 	}
@@ -191,6 +202,7 @@ func decodePair[K, V any](kc Codec[K], vc Codec[V], key, value []byte) (k K, v V
 // stored is the table in a store: as it is if it is read from one anyway, else kept in one of its own.
 func (s Table[K, V]) stored() Table[K, V] {
 	if s.from != nil && s.from.windows == nil {
+		s.from.used()
 		return s
 	}
 	return keep(s.t, "table", s.at, s.key, s.value, options{})
@@ -205,6 +217,7 @@ func (s Table[K, V]) Kept(opts ...Option) Table[K, V] {
 func (s Table[K, V]) declaration() *storeDecl {
 	n := s.at.n
 	if s.from != nil {
+		s.from.used()
 		n = s.from.n
 	}
 	return &storeDecl{own: n, full: func() string { return n.name }}
