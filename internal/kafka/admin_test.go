@@ -206,3 +206,37 @@ func TestCommittedOffsetsAreReadAndDeleted(t *testing.T) {
 		t.Fatalf("after deleting t: %v, %v", got, err)
 	}
 }
+
+func TestDeleteRecordsMovesWhereThePartitionBegins(t *testing.T) {
+	cfg := start(t)
+	a := admin(t, cfg)
+	createTopic(t, cfg, "purged", 2, nil)
+	client := connect(t, cfg, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	produce(t, client, "purged", 0, "a", "b", "c")
+	produce(t, client, "purged", 1, "d")
+	zero, one := kafka.TopicPartition{Topic: "purged"}, kafka.TopicPartition{Topic: "purged", Partition: 1}
+	for _, below := range []map[kafka.TopicPartition]int64{nil, {zero: 2, one: 0}, {zero: 2}, {zero: 1}} {
+		if err := a.DeleteRecords(t.Context(), below); err != nil {
+			t.Fatalf("%v: %v", below, err)
+		}
+	}
+	starts, err := a.StartOffsets(t.Context(), "purged")
+	if err != nil || starts[zero] != 2 || starts[one] != 0 {
+		t.Errorf("it begins at %v, %v", starts, err)
+	}
+	for _, c := range []struct {
+		name  string
+		below map[kafka.TopicPartition]int64
+		want  string
+	}{
+		{"behind the end", map[kafka.TopicPartition]int64{zero: 9, one: 1}, `delete records of topic "purged" partition 0: OFFSET_OUT_OF_RANGE`},
+		{"what the protocol takes for everything", map[kafka.TopicPartition]int64{zero: -1}, `delete records of topic "purged" partition 0: there is no offset -1`},
+	} {
+		if err := a.DeleteRecords(t.Context(), c.below); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if starts, err = a.StartOffsets(t.Context(), "purged"); err != nil || starts[one] != 1 {
+		t.Errorf("one problem kept another partition as it was: %v, %v", starts, err)
+	}
+}

@@ -30,9 +30,9 @@ type Batch struct {
 	Partition int32
 	Records   []*kgo.Record // committed ones, in order; none if there were only markers, or nothing at all
 	Next      int64         // the offset to go on at: everything below it has been seen
-	Stable    int64         // the last stable offset: what a committed reader can reach
+	Stable    int64         // the last stable offset: what a committed reader can reach; -1 if Lost
 	Start     int64         // the first offset that the log still has
-	Lost      bool          // the log has lost offsets before these records that were to be read: Start has moved past the position
+	Lost      bool          // the log does not go on at the position: offsets that were to be read are gone, or the log ends before it
 }
 
 // cursor reads partitions by plain fetch requests, read_committed.
@@ -51,6 +51,7 @@ type cursor struct {
 	names   map[[16]byte]string
 	leaders map[TopicPartition]int32
 	next    map[TopicPartition]int64 // the next offset to read
+	outside []TopicPartition         // where the last answers said that next is not in the log
 	unpack  kgo.Decompressor
 }
 
@@ -83,6 +84,11 @@ func openCursor(ctx context.Context, client *kgo.Client, log *slog.Logger, topic
 		c.next[TopicPartition{topic, p}] = start
 	}
 	return c, nil
+}
+
+func (c *cursor) led(tp TopicPartition) bool {
+	leader, ok := c.leaders[tp]
+	return ok && leader >= 0
 }
 
 // locate asks who leads the partitions of topics now. What it learns of some counts even if others have an error.
@@ -130,6 +136,9 @@ func (c *cursor) readTo(ctx context.Context, targets map[TopicPartition]int64, v
 	go func() {
 		defer close(batches)
 		done <- c.feed(ctx, targets, func(b Batch) error {
+			if err := b.pastEnd(); err != nil {
+				return err
+			}
 			select {
 			case batches <- b:
 				return nil
@@ -150,6 +159,7 @@ func (c *cursor) readTo(ctx context.Context, targets map[TopicPartition]int64, v
 	return cmp.Or(failed, <-done)
 }
 
+// feed hands on everything up to the targets. Records that are deleted meanwhile are gone, as if it had come later.
 func (c *cursor) feed(ctx context.Context, targets map[TopicPartition]int64, hand func(Batch) error) error {
 	trouble := newPatience(c.log, "reading waits for the cluster")
 	for {
@@ -185,6 +195,7 @@ func (c *cursor) fetch(ctx context.Context, partitions []TopicPartition, targets
 		}
 		failed = cmp.Or(failed, a.err)
 	}
+	failed = cmp.Or(failed, c.returnInside(ctx, targets, hand))
 	if failed == nil || ctx.Err() != nil {
 		return failed
 	}
@@ -290,21 +301,49 @@ func (c *cursor) takePartition(topic string, answer *kmsg.FetchResponseTopicPart
 	read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Topic: topic, Partition: tp.Partition, Offset: c.next[tp], IsolationLevel: kgo.ReadCommitted(),
 	}, answer, c.unpack, nil)
-	b := Batch{
-		Topic: topic, Partition: tp.Partition, Records: read.Records, Next: next, Stable: read.LastStableOffset, Start: read.LogStartOffset,
-		Lost: read.LogStartOffset > c.next[tp],
-	}
 	switch {
-	case errors.Is(read.Err, kerr.OffsetOutOfRange) && b.Lost:
-		b.Records, b.Next = nil, b.Start // deleted while we read: as if we had come later
+	case errors.Is(read.Err, kerr.OffsetOutOfRange):
+		c.outside = append(c.outside, tp)
+		return nil
 	case read.Err != nil:
 		return fmt.Errorf("read topic %q partition %d: %w", topic, tp.Partition, read.Err)
 	}
-	c.next[tp] = b.Next
-	if target, bounded := targets[tp]; bounded && b.Next > target {
+	c.next[tp] = next
+	b := Batch{Topic: topic, Partition: tp.Partition, Records: read.Records, Next: next, Stable: read.LastStableOffset, Start: read.LogStartOffset}
+	if target, bounded := targets[tp]; bounded && next > target {
 		b.cut(target)
 	}
 	return hand(b)
+}
+
+// returnInside moves partitions whose position is outside of their log to where it begins now, if that is further on. The
+// answer that said so does not say where the log begins.
+func (c *cursor) returnInside(ctx context.Context, targets map[TopicPartition]int64, hand func(Batch) error) error {
+	outside := c.outside
+	c.outside = nil
+	for _, tp := range outside {
+		starts, err := c.offsets(ctx, c.admin.ListStartOffsets, tp.Topic)
+		if err != nil {
+			return err
+		}
+		b := Batch{Topic: tp.Topic, Partition: tp.Partition, Next: max(c.next[tp], starts[tp.Partition]), Stable: -1, Start: starts[tp.Partition], Lost: true}
+		c.next[tp] = b.Next
+		if target, bounded := targets[tp]; bounded && b.Next > target {
+			b.cut(target)
+		}
+		if err := hand(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pastEnd says that the position is one that the log never had, or has no more.
+func (b *Batch) pastEnd() error {
+	if !b.Lost || b.Next <= b.Start {
+		return nil
+	}
+	return fmt.Errorf("read topic %q partition %d from offset %d: %w", b.Topic, b.Partition, b.Next, kerr.OffsetOutOfRange)
 }
 
 // cut leaves out what is at or behind the target.

@@ -93,27 +93,20 @@ type Committed struct {
 	Metadata string
 }
 
-// CommittedOffsets returns what a group committed; empty if the group is unknown. While a transaction that commits
-// offsets of the group is open, the answer waits for its end.
+// CommittedOffsets returns what a group committed; empty if the group is unknown. What an open transaction is about to
+// commit does not count yet.
 func (a *Admin) CommittedOffsets(ctx context.Context, group string) (map[TopicPartition]Committed, error) {
-	for {
-		resp, err := a.admin.FetchOffsets(ctx, group)
-		if err == nil {
-			err = resp.Error()
-		}
-		switch {
-		case errors.Is(err, kerr.UnstableOffsetCommit):
-			if err := pause(ctx, retryPause); err != nil {
-				return nil, fmt.Errorf("read offsets of group %q: a transaction is open: %w", group, err)
-			}
-			continue
-		case errors.Is(err, kerr.GroupIDNotFound):
-			return map[TopicPartition]Committed{}, nil
-		case err != nil:
-			return nil, fmt.Errorf("read offsets of group %q: %w", group, err)
-		}
-		return committed(resp), nil
+	resp, err := a.admin.FetchOffsets(ctx, group)
+	if err == nil {
+		err = resp.Error()
 	}
+	switch {
+	case errors.Is(err, kerr.GroupIDNotFound):
+		return map[TopicPartition]Committed{}, nil
+	case err != nil:
+		return nil, fmt.Errorf("read offsets of group %q: %w", group, err)
+	}
+	return committed(resp), nil
 }
 
 func committed(resp kadm.OffsetResponses) map[TopicPartition]Committed {
@@ -152,4 +145,30 @@ func (a *Admin) DeleteGroupOffsets(ctx context.Context, group string, topics ...
 		return fmt.Errorf("delete offsets of group %q: %w", group, err)
 	}
 	return nil
+}
+
+// DeleteRecords deletes what lies below the offsets, for good: the partitions begin there then. Offsets that are gone
+// already stay so. All problems come back at once, joined; partitions without one are done.
+func (a *Admin) DeleteRecords(ctx context.Context, below map[TopicPartition]int64) error {
+	if len(below) == 0 {
+		return nil
+	}
+	offsets := kadm.Offsets{}
+	for tp, at := range below {
+		if at < 0 { // the protocol would take -1 for everything
+			return fmt.Errorf("delete records of topic %q partition %d: there is no offset %d", tp.Topic, tp.Partition, at)
+		}
+		offsets.AddOffset(tp.Topic, tp.Partition, at, -1)
+	}
+	responses, err := a.admin.DeleteRecords(ctx, offsets)
+	if err != nil {
+		return fmt.Errorf("delete records: %w", err)
+	}
+	var problems []error
+	for _, r := range responses.Sorted() {
+		if r.Err != nil {
+			problems = append(problems, fmt.Errorf("delete records of topic %q partition %d: %w", r.Topic, r.Partition, r.Err))
+		}
+	}
+	return errors.Join(problems...)
 }

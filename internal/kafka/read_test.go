@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/kafka"
@@ -153,5 +155,34 @@ func TestReadToEndReportsWhatIsWrong(t *testing.T) {
 				t.Fatalf("got %v; want %s", err, c.want)
 			}
 		})
+	}
+}
+
+// TestReadBatchesTellsThatTheLogHasLostWhatWasToBeRead: retention may be faster than a restore.
+func TestReadBatchesTellsThatTheLogHasLostWhatWasToBeRead(t *testing.T) {
+	cfg := start(t)
+	createTopic(t, cfg, "shrinking", 1, nil)
+	client := connect(t, cfg, kgo.ProducerBatchCompression(kgo.NoCompression()))
+	large := strings.Repeat("v", 900_000)
+	for range 20 { // five answers
+		produce(t, client, "shrinking", 0, large)
+	}
+	a := admin(t, cfg)
+	var seen []string
+	err := kafka.ReadBatches(within(t, 20*time.Second), cfg, "shrinking", map[int32]kafka.Range{0: {From: 0, To: 20}}, func(b kafka.Batch) error {
+		if len(seen) == 0 {
+			if err := a.DeleteRecords(t.Context(), map[kafka.TopicPartition]int64{{Topic: "shrinking"}: 19}); err != nil {
+				return err
+			}
+		}
+		seen = append(seen, fmt.Sprintf("%d to %d, lost %v", len(b.Records), b.Next, b.Lost))
+		return nil
+	})
+	if err != nil || !slices.Contains(seen, "0 to 19, lost true") || seen[len(seen)-1] != "1 to 20, lost false" {
+		t.Fatalf("saw %q, %v", seen, err)
+	}
+	err = kafka.ReadBatches(within(t, 20*time.Second), cfg, "shrinking", map[int32]kafka.Range{0: {From: 25, To: 30}}, func(kafka.Batch) error { return nil })
+	if !errors.Is(err, kerr.OffsetOutOfRange) {
+		t.Errorf("from behind the end: %v", err)
 	}
 }

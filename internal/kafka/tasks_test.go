@@ -121,7 +121,7 @@ func becomes(t *testing.T, what func() string) {
 		if time.Now().After(deadline) {
 			t.Fatal(wrong)
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // sleep: between two looks at the condition
 	}
 }
 
