@@ -161,7 +161,10 @@ func (g *graph) unused() {
 // adapt puts an operator that changes nothing between nodes that meet as bytes but write them differently, and where a
 // node takes the same output twice.
 func (g *graph) adapt() {
-	for _, n := range append([]*node(nil), g.nodes...) {
+	for _, n := range slices.Clone(g.nodes) {
+		if n.kind == boltNode {
+			g.writes(n)
+		}
 		seen := map[source]bool{}
 		for i, in := range n.from {
 			if in.n.kind == freeNode || n.kind == freeNode && len(n.from) == 1 {
@@ -175,6 +178,22 @@ func (g *graph) adapt() {
 		}
 	}
 	g.connect()
+}
+
+// writes reports outputs of a bolt that it cannot write.
+func (g *graph) writes(n *node) {
+	for port, out := range n.outs {
+		as := *out.shape
+		for _, in := range n.from { // what is missing before is reported there
+			if in.want.keyID == 0 {
+				as.keyID = -1
+			}
+			if in.want.valueID == 0 && in.want.valueType == as.valueType {
+				as.valueID = -1
+			}
+		}
+		g.needsCodecs(input{source{n, port}, &as})
+	}
 }
 
 func (g *graph) pass(in input) source {

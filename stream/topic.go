@@ -132,9 +132,10 @@ func (s Stream[K, V]) To(topic TopicOf[K, V], opts ...Option) {
 		s.t.problem(CodeCodecMissing, topic.decl.name, "give stream.Topic two codecs", "write topic %q: it has no codec for its keys or its values", topic.decl.name)
 		return
 	}
+	decl := s.t.declare(topic.decl)
 	n, ok := s.t.sinks[topic.decl.name]
 	if !ok {
-		n = s.t.add(&node{kind: sinkNode, op: "to-" + asName(topic.decl.name), topic: s.t.declare(topic.decl)}, o)
+		n = s.t.add(&node{kind: sinkNode, op: "to-" + asName(topic.decl.name), topic: decl}, o)
 		s.t.sinks[topic.decl.name] = n
 	}
 	n.from = append(n.from, input{s.at, as})
