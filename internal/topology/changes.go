@@ -6,12 +6,14 @@ import "ravenswood.dev/api"
 type Observed struct {
 	Topics map[string]ObservedTopic
 	Groups map[string]string // state by name
+	Stores map[string]Kept   // by KeptKey, as the topic of cluster state has them
 }
 
 // ObservedTopic is a topic that exists.
 type ObservedTopic struct {
 	Partitions int
 	Config     map[string]string // by Kafka names; a setting that is missing here is taken to be as wanted
+	Records    int64             // about how many it holds; 0: not known
 }
 
 // Action is what would happen to a thing.
@@ -25,12 +27,15 @@ const (
 	ActionUnchanged Action = "unchanged" // it is as wanted
 	ActionUse       Action = "use"       // it exists or runs already and is not ours to change
 	ActionStart     Action = "start"     // it is started
+	ActionRebuild   Action = "rebuild"   // a store is read anew from its changelog
+	ActionLeave     Action = "leave"     // nothing needs it any more; it is left for a person to delete
 )
 
 // Changes is what running the resources would do, in the order in which it would be done.
 type Changes struct {
 	Topics     []TopicChange    `json:"topics"`
 	Groups     []GroupChange    `json:"groups"`
+	Stores     []StoreChange    `json:"stores"`
 	Services   []VersionChange  `json:"services"`
 	Routes     []RouteChange    `json:"routes"`
 	Topologies []TopologyChange `json:"topologies"`
@@ -90,6 +95,37 @@ type TopologyChange struct {
 	Delivery api.Delivery `json:"delivery"`
 	Workers  int          `json:"workers"`
 	Steps    []Step       `json:"steps"`
+
+	Stages   []StageChange `json:"stages,omitempty"` // upstream first; none if nothing is kept and no topic stands between bolts
+	Standbys int           `json:"standbys,omitempty"`
+}
+
+// StageChange is a stage of a topology that is started.
+type StageChange struct {
+	Name   string   `json:"name"`
+	Tasks  int      `json:"tasks,omitempty"` // 0: it keeps no state, every partition of every input is a task
+	Inputs []string `json:"inputs"`          // topics
+	Bolts  []string `json:"bolts,omitempty"`
+	Late   []string `json:"late,omitempty"` // those of the bolts that work in the order of the task
+	Stores []string `json:"stores,omitempty"`
+	Writes []string `json:"writes,omitempty"` // topics through which records go on to other stages
+}
+
+// StoreChange is what would happen to a store.
+type StoreChange struct {
+	Name       string `json:"name"`
+	Topology   string `json:"topology"`
+	Stage      string `json:"stage"`
+	Action     Action `json:"action"` // create, unchanged, rebuild, conflict or leave
+	Kind       string `json:"kind"`
+	Memory     bool   `json:"memory,omitempty"`
+	Changelog  string `json:"changelog,omitempty"`
+	Source     bool   `json:"source,omitempty"`  // the changelog is the topic the table is made of
+	Records    int64  `json:"records,omitempty"` // of the changelog; 0: not known
+	Seconds    int64  `json:"seconds,omitempty"` // that a rebuild takes about; 0: not known
+	Message    string `json:"message,omitempty"` // why
+	Hint       string `json:"hint,omitempty"`    // of a conflict: what to do
+	Partitions int    `json:"partitions"`
 }
 
 // Step is one node of a topology and what follows it.
@@ -97,6 +133,17 @@ type Step struct {
 	Name string   `json:"name"`
 	What string   `json:"what"`
 	Next []string `json:"next,omitempty"`
+}
+
+// Foreign lists the stores that would go on with what another store left: nothing may run before that is settled.
+func (c Changes) Foreign() []StoreChange {
+	var foreign []StoreChange
+	for _, s := range c.Stores {
+		if s.Action == ActionConflict {
+			foreign = append(foreign, s)
+		}
+	}
+	return foreign
 }
 
 // Conflicts lists the topics that keep the plans from running.

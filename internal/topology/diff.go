@@ -15,9 +15,11 @@ import (
 
 // Diff says what running the plans and resources would do to what is there now.
 func Diff(plans []*Plan, set *manifest.Set, observed Observed) Changes {
+	topics := diffTopics(plans, set, observed)
 	return Changes{
-		Topics:     diffTopics(plans, set, observed),
+		Topics:     topics,
 		Groups:     diffGroups(plans, observed),
+		Stores:     diffStores(plans, topics, observed),
 		Services:   versions(set),
 		Routes:     routes(set),
 		Topologies: topologies(plans),
@@ -60,7 +62,7 @@ func diffTopics(plans []*Plan, set *manifest.Set, observed Observed) []TopicChan
 		have, exists := observed.Topics[name]
 		changes = append(changes, diffTopic(*wishes[name], have, exists))
 	}
-	return changes
+	return append(changes, leftTopics(plans, wishes, observed)...)
 }
 
 // wish adds the topics of a plan. What is internal to one topology may be read by another, which knows less of it.
@@ -307,7 +309,7 @@ func describeSplit(s api.Split) string {
 func topologies(plans []*Plan) []TopologyChange {
 	changes := []TopologyChange{}
 	for _, p := range plans {
-		changes = append(changes, TopologyChange{Name: p.Name, Action: ActionStart, Team: p.Team, Delivery: p.Delivery, Workers: p.Workers, Steps: p.steps()})
+		changes = append(changes, TopologyChange{Name: p.Name, Action: ActionStart, Team: p.Team, Delivery: p.Delivery, Workers: p.Workers, Steps: p.steps(), Stages: p.stages(), Standbys: p.Standbys})
 	}
 	return changes
 }
@@ -327,10 +329,16 @@ func (p *Plan) steps() []Step {
 		}
 		steps = append(steps, Step{Name: in.Name, What: what, Next: p.names(in.Next)})
 	}
+	for _, g := range p.Globals {
+		steps = append(steps, Step{Name: g.Name, What: "global table of topic " + g.Topic})
+	}
 	for _, b := range p.Bolts {
 		steps = append(steps, Step{Name: b.Name, What: b.Component.Spec.Name, Next: p.names(slices.Concat(b.Next...))})
 	}
 	for _, s := range p.Sinks {
+		if s.Repartition {
+			continue // shown where it is read
+		}
 		what := "topic " + s.Topic
 		for _, d := range p.Deliveries {
 			if d.Name == s.Name {

@@ -48,6 +48,8 @@ type Plan struct {
 	Feeds      []Feed
 	Deliveries []Delivery
 	Topics     []Topic // every topic the plan needs, sorted by name
+
+	origins []origin // of what the bolts work on, by bolt
 }
 
 // Input is a topic the workers read.

@@ -13,6 +13,7 @@ import (
 // signs stand in front of each line, so that a plan can be skimmed.
 var signs = map[Action]string{
 	ActionCreate: "+", ActionChange: "~", ActionConflict: "!", ActionUnchanged: "=", ActionUse: "=", ActionStart: ">",
+	ActionRebuild: "~", ActionLeave: "-",
 }
 
 // line is one thing in a section: a sign, its name, what happens to it, and lines below it.
@@ -27,6 +28,7 @@ func (c Changes) WriteText(w io.Writer) error {
 	var b strings.Builder
 	section(&b, "Topics", topicLines(c.Topics))
 	section(&b, "Groups", groupLines(c.Groups))
+	section(&b, "Stores", storeLines(c.Stores))
 	section(&b, "Services", versionLines(c.Services))
 	section(&b, "Routes", routeLines(c.Routes))
 	section(&b, "Topologies", topologyLines(c.Topologies))
@@ -44,7 +46,7 @@ func (c Changes) Summary() string {
 	for _, v := range c.Services {
 		versions[v.Action]++
 	}
-	if n := topics[ActionConflict]; n > 0 {
+	if n := topics[ActionConflict] + len(c.Foreign()); n > 0 {
 		return count(n, "conflict") + ": nothing can run before that is settled."
 	}
 	return fmt.Sprintf("%s to create, %d to change; %s to start, %d in use; %s to start.",
@@ -82,6 +84,8 @@ func topicLines(topics []TopicChange) []line {
 		case ActionConflict:
 			l.text = strings.TrimPrefix(t.Message, "plan topic "+strconv.Quote(t.Name)+": ")
 			l.below = []string{"hint: " + t.Hint}
+		case ActionLeave:
+			l.text = t.Message
 		case ActionUse:
 			l.text = "exists with " + count(t.Partitions, "partition") + ", used as it is"
 		default:
@@ -96,6 +100,8 @@ func describeTopic(s api.TopicSpec) string {
 	switch {
 	case s.Cleanup == "compact":
 		return "compacted to the newest per key"
+	case s.Cleanup == "compact,delete":
+		return "compacted to the newest per key, kept for " + span(time.Duration(s.Retention))
 	case s.Retention == 0:
 		return "kept for ever"
 	}
@@ -182,6 +188,9 @@ func topologyLines(topologies []TopologyChange) []line {
 	var lines []line
 	for _, t := range topologies {
 		l := line{sign: signs[t.Action], name: t.Name, text: fmt.Sprintf("start, %s, %s in each process", t.Delivery, count(t.Workers, "worker"))}
+		if t.Standbys > 0 {
+			l.text += ", " + count(t.Standbys, "standby") + " of each store"
+		}
 		names, whats := 0, 0
 		for _, s := range t.Steps {
 			names, whats = max(names, len(s.Name)), max(whats, len(s.What))
@@ -193,9 +202,75 @@ func topologyLines(topologies []TopologyChange) []line {
 			}
 			l.below = append(l.below, strings.TrimRight(step, " "))
 		}
+		for _, st := range t.Stages {
+			l.below = append(l.below, "stage "+st.Name+": "+st.Describe())
+		}
 		lines = append(lines, l)
 	}
 	return lines
+}
+
+func storeLines(stores []StoreChange) []line {
+	var lines []line
+	for _, s := range stores {
+		l := line{sign: signs[s.Action], name: s.Topology + " " + s.Name, text: s.Describe()}
+		if s.Hint != "" {
+			l.below = []string{"hint: " + s.Hint}
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// Describe says in one line what happens to the store, and why.
+func (s StoreChange) Describe() string {
+	if s.Action == ActionConflict {
+		return strings.TrimPrefix(s.Message, fmt.Sprintf("plan store %q of topology %q: ", s.Name, s.Topology))
+	}
+	what := s.Kind
+	if s.Memory {
+		what += " in memory"
+	}
+	parts := []string{what, count(s.Partitions, "task")}
+	if s.Action == ActionUnchanged {
+		parts = append(parts, "stays")
+	}
+	if s.Action == ActionRebuild || s.Action == ActionCreate && s.Source {
+		parts = append(parts, s.rebuilding())
+	}
+	if s.Message != "" {
+		parts = append(parts, s.Message)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// rebuilding says how long reading a changelog takes, or what that depends on.
+func (s StoreChange) rebuilding() string {
+	if s.Records == 0 {
+		return fmt.Sprintf("read from %s, about %s for every million records in it", s.Changelog, restoreTime(1_000_000))
+	}
+	return fmt.Sprintf("read from %s, about %s for its %d records, less if processes share them", s.Changelog, time.Duration(s.Seconds)*time.Second, s.Records)
+}
+
+// Describe says in one line what a stage reads, does, keeps and writes.
+func (s StageChange) Describe() string {
+	text := "no state"
+	if s.Tasks > 0 {
+		text = count(s.Tasks, "task")
+	}
+	if len(s.Inputs) > 0 {
+		text += "; reads " + strings.Join(s.Inputs, ", ")
+	}
+	if len(s.Late) > 0 {
+		text += "; in the order of the task: " + strings.Join(s.Late, ", ")
+	}
+	if len(s.Stores) > 0 {
+		text += "; keeps " + strings.Join(s.Stores, ", ")
+	}
+	if len(s.Writes) > 0 {
+		text += "; writes " + strings.Join(s.Writes, ", ")
+	}
+	return text
 }
 
 // count writes a number and its noun: 1 topic, 2 topics, 2 topologies.

@@ -47,7 +47,7 @@ func (c *checker) wire(here at, p *Plan, g *graph) {
 		for port := range b.to {
 			bolt.Next[port] = w.next(b, port)
 		}
-		p.Bolts = append(p.Bolts, bolt)
+		p.Bolts, p.origins = append(p.Bolts, bolt), append(p.origins, originOf(p, b))
 	}
 	for _, s := range g.sinks {
 		p.Sinks = append(p.Sinks, c.sink(here, p, s))

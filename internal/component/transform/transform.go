@@ -23,11 +23,11 @@ var doc string
 
 // Config is the settings of the bolt.
 type Config struct {
-	Set     map[string]string `yaml:"set" doc:"Fields to set: path to expression." example:"{total: event.price * event.count}"`
-	Remove  []string          `yaml:"remove" doc:"Paths of fields to remove; a missing one is fine." example:"[user.password]"`
-	Rename  map[string]string `yaml:"rename" doc:"Fields to rename or move: old path to new path; a missing one is fine." example:"{ts: time}"`
+	Set     map[string]string `yaml:"set" doc:"Fields to set: path to expression." example:"{total: event.price * event.count}" state:"free"`
+	Remove  []string          `yaml:"remove" doc:"Paths of fields to remove; a missing one is fine." example:"[user.password]" state:"free"`
+	Rename  map[string]string `yaml:"rename" doc:"Fields to rename or move: old path to new path; a missing one is fine." example:"{ts: time}" state:"free"`
 	Key     string            `yaml:"key" doc:"Expression for the record's key; empty leaves it as it is." example:"event.userId"`
-	Headers Headers           `yaml:"headers" doc:"Headers to set and remove."`
+	Headers Headers           `yaml:"headers" doc:"Headers to set and remove." state:"free"`
 }
 
 // Headers is what changes among the headers.

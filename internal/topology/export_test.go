@@ -1,0 +1,4 @@
+package topology
+
+// SettingsThatMatter is settingsOf for tests.
+var SettingsThatMatter = settingsOf

@@ -1,0 +1,322 @@
+package topology
+
+import (
+	"crypto/sha256"
+	"encoding"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/component/topic"
+	"ravenswood.dev/internal/engine/store"
+	"ravenswood.dev/internal/manifest"
+)
+
+// Identity says what a store holds: two stores of one name and different identities hold different things, and one must
+// not go on with what the other left. How long and where something is kept, how its bolt is called and what stands between
+// without changing keys, is not part of it.
+type Identity struct {
+	Kind       string            `json:"kind"`
+	Window     string            `json:"window,omitempty"` // length of the windows
+	Component  string            `json:"component"`        // of the bolt that fills it
+	Settings   map[string]string `json:"settings,omitempty"`
+	Sources    []string          `json:"sources"`        // topics its records come from; in a join, by side
+	Keys       []string          `json:"keys,omitempty"` // what gave the records other keys on the way, or made them
+	Format     string            `json:"format"`         // of the values
+	Changelog  string            `json:"changelog,omitempty"`
+	Partitions int               `json:"partitions"`
+}
+
+// Kept is a store as it was when its topology last ran. The engine writes it to the topic of cluster state before it
+// writes the first record to a changelog; KeptKey is its key there.
+type Kept struct {
+	Topology string   `json:"topology"`
+	Store    string   `json:"store"`
+	Stage    string   `json:"stage"`
+	Memory   bool     `json:"memory,omitempty"`
+	Source   bool     `json:"source,omitempty"`
+	Identity Identity `json:"identity"`
+}
+
+// KeptPrefix begins the keys of stores in the topic of cluster state.
+const KeptPrefix = "store/"
+
+// KeptKey is the key under which a store is remembered.
+func KeptKey(topology, name string) string { return KeptPrefix + topology + "/" + name }
+
+// ParseKept reads what Kept was written as.
+func ParseKept(data []byte) (Kept, error) {
+	var k Kept
+	if err := json.Unmarshal(data, &k); err != nil {
+		return Kept{}, fmt.Errorf("read what is known of a store: %w", err)
+	}
+	if k.Topology == "" || k.Store == "" {
+		return Kept{}, fmt.Errorf("read what is known of a store: it has no topology or no name")
+	}
+	return k, nil
+}
+
+// Kept says what the stores of a plan are, each by its KeptKey. Partitions gives the number of a topic's partitions; nil
+// takes what the plan says.
+func (p *Plan) Kept(partitions func(topic string) int) map[string]Kept {
+	all := map[string]Kept{}
+	for n := range p.Stages {
+		st := &p.Stages[n]
+		tasks := st.Partitions
+		if partitions != nil && len(st.Stores) > 0 {
+			_, tasks = decides(p.members(n), partitions)
+		}
+		for _, s := range st.Stores {
+			all[KeptKey(p.Name, s.Name)] = Kept{Topology: p.Name, Store: s.Name, Stage: st.Name, Memory: s.Memory, Source: s.Source, Identity: s.Identity(p, tasks)}
+		}
+	}
+	return all
+}
+
+// Identity says what the store holds if its stage has that many tasks.
+func (s Store) Identity(p *Plan, tasks int) Identity {
+	id := Identity{Kind: s.Kind.String(), Changelog: s.Changelog, Partitions: tasks}
+	if s.Kind == store.KindWindow && s.Window > 0 {
+		id.Window = s.Window.String()
+	}
+	if b := slices.IndexFunc(p.Bolts, func(b Bolt) bool { return b.Name == s.Bolt }); b >= 0 {
+		p.origins[b].describe(&id)
+	}
+	return id
+}
+
+// origin is what the planner knows of where a bolt's records come from.
+type origin struct {
+	component string
+	settings  map[string]string
+	sources   []string
+	keys      []string
+	format    string
+}
+
+func (o origin) describe(id *Identity) {
+	id.Component, id.Settings, id.Sources, id.Keys, id.Format = o.component, o.settings, o.sources, o.keys, o.format
+}
+
+// originOf follows a bolt's records back to their topics.
+func originOf(p *Plan, b *node) origin {
+	o := origin{component: kindOf(b.def), settings: settingsOf(b.Config), format: flowing(b).String()}
+	sources, keys := map[string]bool{}, map[string]bool{}
+	for i, s := range b.from {
+		side := ""
+		if len(b.shape.Inputs) > 1 {
+			side = b.shape.Inputs[i] + " "
+		}
+		s.node.backwards(p, map[*node]bool{}, func(topic string) { sources[side+topic] = true }, func(key string) { keys[side+key] = true })
+	}
+	o.sources, o.keys = slices.Sorted(maps.Keys(sources)), slices.Sorted(maps.Keys(keys))
+	return o
+}
+
+// backwards visits the topics a node's records come from, and the bolts on the way that give them other keys or make
+// new ones of what they keep.
+func (n *node) backwards(p *Plan, seen map[*node]bool, source, key func(string)) {
+	if seen[n] {
+		return
+	}
+	seen[n] = true
+	if n.kind == component.KindSpout {
+		source(n.topicOf(p))
+		return
+	}
+	switch {
+	case n.makes():
+		key(n.name + " " + signature(n))
+	case n.shape.Rekeys:
+		key(signature(n))
+	}
+	for _, s := range n.from {
+		s.node.backwards(p, seen, source, key)
+	}
+}
+
+// makes says whether a bolt gives out what it makes of what it keeps: one of another name begins anew, and what follows
+// would get everything a second time.
+func (n *node) makes() bool { return !n.shape.Table && len(n.shape.Stores) > 0 }
+
+// topicOf is the topic of a spout.
+func (n *node) topicOf(p *Plan) string {
+	if config, ok := n.Config.(*topic.SpoutConfig); ok {
+		return config.Name
+	}
+	return p.Name + "." + n.name + ".feed"
+}
+
+// signature is a bolt's component and settings in one line.
+func signature(n *node) string {
+	settings := settingsOf(n.Config)
+	var parts []string
+	for _, path := range sortedKeys(settings) {
+		parts = append(parts, path+": "+settings[path])
+	}
+	return kindOf(n.def) + "{" + strings.Join(parts, ", ") + "}"
+}
+
+// kindOf is the name of a component. One written in Go is called after its operator and, behind a colon, its bolt: the
+// second says nothing of what it does.
+func kindOf(d component.Definition) string {
+	kind, _, _ := strings.Cut(d.Spec.Name, ":")
+	return kind
+}
+
+// inSpec are settings that stand in the store's spec and do not change what it holds.
+var inSpec = []string{"store", "retention", "history"}
+
+// settingsOf lists the settings of a component that matter for what it keeps, by their paths, as text. Those that have
+// their default are left out, so that a component may get new ones.
+func settingsOf(config any) map[string]string {
+	all := map[string]string{}
+	if config == nil {
+		return all
+	}
+	flatten(reflect.ValueOf(config), "", all, 0)
+	defaults := defaultsOf(config)
+	maps.DeleteFunc(all, func(path, value string) bool {
+		return slices.Contains(inSpec, path) || defaults[path] == value
+	})
+	return all
+}
+
+func defaultsOf(config any) map[string]string {
+	all := map[string]string{}
+	if t := reflect.TypeOf(config); t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct {
+		fresh := reflect.New(t.Elem())
+		manifest.Defaults(fresh.Interface())
+		flatten(fresh, "", all, 0)
+	}
+	return all
+}
+
+const (
+	settingsDepth = 16  // deeper settings are not written by people
+	settingText   = 200 // longer ones are only compared
+)
+
+// flatten adds a value and what is in it. What holds nothing is left out.
+func flatten(v reflect.Value, path string, into map[string]string, depth int) {
+	if !v.IsValid() || v.IsZero() || depth > settingsDepth {
+		return
+	}
+	if text, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok && v.Kind() != reflect.Pointer {
+		if b, err := text.MarshalText(); err == nil {
+			into[path] = shorten(string(b))
+		}
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		flatten(v.Elem(), path, into, depth+1)
+	case reflect.Struct:
+		flattenFields(v, path, into, depth)
+	case reflect.Map:
+		for _, k := range v.MapKeys() {
+			flatten(v.MapIndex(k), within(path, fmt.Sprint(k)), into, depth+1)
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			flatten(v.Index(i), path+"["+strconv.Itoa(i)+"]", into, depth+1)
+		}
+	case reflect.Func, reflect.Chan, reflect.UnsafePointer: // Go code cannot be compared
+	default:
+		into[path] = shorten(fmt.Sprint(v))
+	}
+}
+
+// flattenFields adds the fields of settings that matter for what is kept.
+func flattenFields(v reflect.Value, path string, into map[string]string, depth int) {
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if !f.IsExported() || f.Anonymous || name == "-" || f.Tag.Get("state") == "free" {
+			continue
+		}
+		if name == "" {
+			name = strings.ToLower(f.Name)
+		}
+		inner := map[string]string{}
+		flatten(v.FieldByIndex(f.Index), within(path, name), inner, depth+1)
+		if f.Tag.Get("secret") == "true" {
+			for key, value := range inner {
+				inner[key] = hashed(value)
+			}
+		}
+		maps.Copy(into, inner)
+	}
+}
+
+func within(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func shorten(s string) string {
+	if len(s) <= settingText {
+		return s
+	}
+	return hashed(s)
+}
+
+func hashed(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "sha256:" + hex.EncodeToString(sum[:8])
+}
+
+// Differences says in words what is different in a later identity, nothing if nothing is.
+func (id Identity) Differences(later Identity) []string {
+	var all []string
+	say := func(what, was, is string) {
+		switch {
+		case was == is:
+		case was == "":
+			all = append(all, what+" is "+is+" now")
+		case is == "":
+			all = append(all, what+" was "+was)
+		default:
+			all = append(all, what+" was "+was+", is "+is)
+		}
+	}
+	say("kind", id.Kind, later.Kind)
+	say("window", id.Window, later.Window)
+	say("component", id.Component, later.Component)
+	settings := maps.Clone(id.Settings)
+	if settings == nil {
+		settings = map[string]string{}
+	}
+	maps.Copy(settings, later.Settings)
+	for _, path := range sortedKeys(settings) {
+		say(path, id.Settings[path], later.Settings[path])
+	}
+	say("source", listed(id.Sources, later.Sources), listed(later.Sources, id.Sources))
+	say("key", listed(id.Keys, later.Keys), listed(later.Keys, id.Keys))
+	say("format", id.Format, later.Format)
+	say("changelog", id.Changelog, later.Changelog)
+	say("partitions", strconv.Itoa(id.Partitions), strconv.Itoa(later.Partitions))
+	return all
+}
+
+// listed writes what is only in the first of two lists.
+func listed(these, those []string) string {
+	only := slices.DeleteFunc(slices.Clone(these), func(s string) bool { return slices.Contains(those, s) })
+	return strings.Join(only, ", ")
+}
+
+// restoreRate is how many records of a changelog a process reads into its stores in a second, on the careful side.
+const restoreRate = 100_000
+
+// restoreTime is about how long one process needs for a changelog of so many records.
+func restoreTime(records int64) time.Duration {
+	return max(time.Second, (time.Duration(records) * time.Second / restoreRate).Round(time.Second))
+}
