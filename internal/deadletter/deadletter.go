@@ -12,6 +12,7 @@
 package deadletter
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -37,8 +38,9 @@ const (
 	headerLast     = prefix + "last"
 	headerSource   = prefix + "source"
 	headerTime     = prefix + "time"
-	headerMark     = prefix + "mark" // only on a mark: replayed or dropped
-	headerMarked   = prefix + "id"   // only on a mark: the letter it is about
+	headerReplay   = prefix + "replay" // absent: the topology's own replay topic
+	headerMark     = prefix + "mark"   // only on a mark: replayed or dropped
+	headerMarked   = prefix + "id"     // only on a mark: the letter it is about
 )
 
 // The headers of a record in the replay topic, beside its own and record.HeaderOrigin.
@@ -67,6 +69,7 @@ type Cause struct {
 	Origin       record.Origin // where it entered the platform
 	Source       record.Origin // where it was read
 	OriginalTime time.Time     // the record's own timestamp
+	Replay       string        // the topic it comes back through, if its stage has one of its own; else empty
 }
 
 const deliveryPrefix = "sink:"
@@ -119,7 +122,7 @@ func Record(topic string, partition int32, key, value []byte, headers []kgo.Reco
 }
 
 func (c Cause) headers() []kgo.RecordHeader {
-	return []kgo.RecordHeader{
+	all := []kgo.RecordHeader{
 		header(record.HeaderOrigin, c.Origin.String()),
 		header(headerSource, c.Source.String()),
 		header(headerTopology, c.Topology),
@@ -132,6 +135,10 @@ func (c Cause) headers() []kgo.RecordHeader {
 		header(headerLast, stamp(c.Last)),
 		header(headerTime, stamp(c.OriginalTime)),
 	}
+	if c.Replay != "" {
+		all = append(all, header(headerReplay, c.Replay))
+	}
+	return all
 }
 
 func header(key, value string) kgo.RecordHeader {
@@ -178,6 +185,7 @@ func Parse(r *kgo.Record) (Letter, error) {
 			Origin:       p.origin(record.HeaderOrigin),
 			Source:       p.origin(headerSource),
 			OriginalTime: p.time(headerTime),
+			Replay:       p.optional(headerReplay),
 		},
 		Key: r.Key, Value: r.Value,
 		Headers: without(r.Headers, prefix, record.HeaderOrigin),
@@ -197,13 +205,25 @@ type parser struct {
 }
 
 func (p *parser) text(key string) string {
+	text, ok := p.look(key)
+	if !ok {
+		p.fail(key, errors.New("it is missing"))
+	}
+	return text
+}
+
+func (p *parser) optional(key string) string {
+	text, _ := p.look(key)
+	return text
+}
+
+func (p *parser) look(key string) (text string, ok bool) {
 	for i := len(p.headers) - 1; i >= 0; i-- {
 		if p.headers[i].Key == key {
-			return string(p.headers[i].Value)
+			return string(p.headers[i].Value), true
 		}
 	}
-	p.fail(key, fmt.Errorf("it is missing"))
-	return ""
+	return "", false
 }
 
 func (p *parser) number(key string) int {

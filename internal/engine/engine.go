@@ -145,6 +145,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		return err
 	}
 	defer e.disconnect()
+	if err := e.globals.open(ctx); err != nil {
+		e.state.Store("failed")
+		return err
+	}
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	e.cancel = cancel
@@ -170,6 +174,7 @@ func (e *Engine) runAll(ctx context.Context) error {
 	defer stopAll()
 	var around sync.WaitGroup
 	around.Go(func() { e.watchStable(live) })
+	around.Go(func() { e.purge(live) })
 	drain := make(chan struct{})
 	var delivering sync.WaitGroup
 	for _, d := range e.deliveries {
@@ -288,6 +293,8 @@ func (e *Engine) maxRecord(topic string) int32 {
 }
 
 func (e *Engine) disconnect() {
+	e.globals.close()
+	e.standbys.close()
 	e.states.closeAll()
 	e.admin.Close()
 	e.letters.Close()

@@ -2,29 +2,207 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync"
 
 	"ravenswood.dev/internal/engine/store"
+	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/tables"
+	"ravenswood.dev/internal/topology"
 )
 
 // globals are the tables that every process keeps whole, fed outside of any transaction: a record sees of them what
 // this process has read so far.
 type globals struct {
 	engine *Engine
-	tables map[string]*store.State // by name of the table
+
+	mu       sync.Mutex
+	tables   map[string]*globalTable // by topic; GUARDED_BY(mu)
+	follower *kafka.Follower         // GUARDED_BY(mu)
+	came     chan struct{}           // closed and made anew when something was read; GUARDED_BY(mu)
+}
+
+// globalTable is one of them. The table's store holds all partitions; beside it the State has an empty store for each,
+// whose checkpoint says how far that partition is read. The two are written one after the other: what is read twice
+// after a crash is written twice, which changes nothing.
+type globalTable struct {
+	plan   *topology.Global
+	state  *store.State
+	reader *store.Reader
+	ends   map[kafka.TopicPartition]int64 // what was committed when it was opened: when that is read the table is whole
 }
 
 func newGlobals(e *Engine) *globals {
-	return &globals{engine: e, tables: make(map[string]*store.State)}
+	return &globals{engine: e, tables: make(map[string]*globalTable), came: make(chan struct{})}
 }
 
+func (t *globalTable) cursor(n int32) string { return t.plan.Store.Name + "@" + strconv.Itoa(int(n)) }
+
 // keyValue gives a global table to the bolts that look into it; nil if there is none of that name.
-func (g *globals) keyValue(name string) store.KeyValue { return nil }
+func (g *globals) keyValue(name string) store.KeyValue {
+	if t := g.named(name); t != nil {
+		return t.reader.KeyValue(t.plan.Store.Name)
+	}
+	return nil
+}
 
-// run fills the tables and keeps them full until ctx is done. Ready is called when all of them hold what was committed
-// when it began.
-func (g *globals) run(ctx context.Context, ready func()) { ready() }
+func (g *globals) named(name string) *globalTable {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, t := range g.tables {
+		if t.plan.Name == name || t.plan.Store.Name == name {
+			return t
+		}
+	}
+	return nil
+}
 
-func (g *globals) view(name string) (tables.View, error) { return tables.View{}, tables.ErrElsewhere }
+// open fills the tables with what is committed now, and keeps them full until close. It returns when they are whole: no
+// worker may look into them before.
+func (g *globals) open(ctx context.Context) error {
+	if len(g.engine.plan.Globals) == 0 {
+		return nil
+	}
+	follower, err := kafka.NewFollower(kafka.FollowerConfig{Config: g.engine.env.Kafka, Batch: g.apply, Lost: g.lost})
+	if err != nil {
+		return err
+	}
+	g.follower = follower
+	for i := range g.engine.plan.Globals {
+		if err := g.openTable(ctx, &g.engine.plan.Globals[i]); err != nil {
+			return err
+		}
+	}
+	return g.awaitWhole(ctx)
+}
 
-func (g *globals) position(topic string, n int32) (int64, bool) { return 0, false }
+func (g *globals) openTable(ctx context.Context, plan *topology.Global) error {
+	e := g.engine
+	ends, err := e.admin.StableOffsets(ctx, plan.Topic)
+	if err != nil {
+		return fmt.Errorf("open global table %q: %w", plan.Name, err)
+	}
+	t := &globalTable{plan: plan, ends: ends}
+	origin := plan.Topic + "@" + e.topicIDs[plan.Topic]
+	opts := store.Options{
+		Specs: []store.Spec{plan.Store}, Identity: e.plan.Name + "/global/" + plan.Name,
+		Origins: map[string]string{plan.Store.Name: origin}, Log: e.log,
+	}
+	for tp := range ends {
+		opts.Specs = append(opts.Specs, store.Spec{Name: t.cursor(tp.Partition), Memory: plan.Store.Memory})
+		opts.Origins[t.cursor(tp.Partition)] = origin
+	}
+	if !plan.Store.Memory {
+		opts.Dir = filepath.Join(e.env.StateDir, "globals", plan.Name)
+	}
+	if t.state, err = e.states.openAt(opts); err != nil {
+		return fmt.Errorf("open global table %q: %w", plan.Name, err)
+	}
+	t.reader = t.state.Reader()
+	g.mu.Lock()
+	g.tables[plan.Topic] = t
+	g.mu.Unlock()
+	for tp := range ends {
+		g.follower.Add(tp.Topic, tp.Partition, t.state.Checkpoint(t.cursor(tp.Partition)))
+	}
+	return nil
+}
+
+func (g *globals) apply(b kafka.Batch) error {
+	g.mu.Lock()
+	t := g.tables[b.Topic]
+	g.mu.Unlock()
+	changes := make([]store.Change, 0, len(b.Records))
+	for _, r := range b.Records {
+		if r.Key != nil {
+			changes = append(changes, store.Change{Store: t.plan.Store.Name, Key: r.Key, Value: r.Value, Time: r.Timestamp})
+		}
+	}
+	if err := t.state.Load(t.plan.Store.Name, changes, 0); err != nil {
+		return err
+	}
+	if err := t.state.Load(t.cursor(b.Partition), nil, b.Next); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.came)
+	g.came = make(chan struct{})
+	return nil
+}
+
+// lost reads a table anew from which the log has deleted what was not read yet: it may hold keys that are deleted.
+func (g *globals) lost(tp kafka.TopicPartition, _ int64) {
+	g.mu.Lock()
+	t := g.tables[tp.Topic]
+	g.mu.Unlock()
+	g.engine.log.Warn("a global table does not fit its topic any more and is read anew", "table", t.plan.Name, "partition", tp.Partition)
+	if err := t.state.Reset(t.plan.Store.Name); err != nil {
+		g.engine.log.Error("a global table can't be emptied", "table", t.plan.Name, "err", err)
+		return
+	}
+	for other := range t.ends {
+		g.follower.Add(other.Topic, other.Partition, -1)
+	}
+}
+
+// awaitWhole waits until everything that was committed when the tables were opened is in them.
+func (g *globals) awaitWhole(ctx context.Context) error {
+	for {
+		g.mu.Lock()
+		came := g.came
+		g.mu.Unlock()
+		if g.whole() {
+			return nil
+		}
+		select {
+		case <-came:
+		case <-ctx.Done():
+			return fmt.Errorf("read global tables: %w", context.Cause(ctx))
+		}
+	}
+}
+
+func (g *globals) whole() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at := g.follower.Positions()
+	for _, t := range g.tables {
+		for tp, end := range t.ends {
+			if end > 0 && at[tp].Next < end {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (g *globals) close() {
+	if g.follower != nil {
+		g.follower.Close()
+	}
+	for _, t := range g.tables {
+		if err := t.state.Close(); err != nil {
+			g.engine.log.Warn("close a global table", "table", t.plan.Name, "err", err)
+		}
+	}
+}
+
+func (g *globals) view(name string) (tables.View, error) {
+	t := g.named(name)
+	if t == nil {
+		return tables.View{}, tables.ErrElsewhere
+	}
+	return tables.View{Stores: t.reader, Release: func() {}}, nil
+}
+
+func (g *globals) position(topic string, n int32) (int64, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.tables[topic] == nil {
+		return 0, false
+	}
+	return g.follower.Positions()[kafka.TopicPartition{Topic: topic, Partition: n}].Next, true
+}

@@ -182,6 +182,9 @@ func (s *session) deadLetter(e *entry) *kgo.Record {
 	if e.replayInput != "" {
 		cause.Input = e.replayInput
 	}
+	if u := e.task.unit; u != nil {
+		cause.Replay = u.stage.Replay // where it meets the stores of its key again
+	}
 	s.w.log.Warn("record became a dead letter", "bolt", e.err.bolt, "source", cause.Source.String(), "attempts", e.err.attempts, "err", e.err.Error())
 	return deadletter.Record(s.plan.DeadLetters, e.raw.Partition, e.raw.Key, e.raw.Value, e.raw.Headers, cause)
 }

@@ -1,26 +1,231 @@
 package engine
 
 import (
+	"sync"
+	"time"
+
 	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/tables"
 )
 
 // standbys keep copies of other processes' stores warm, by reading their changelogs as they are committed.
+//
+// A copy is never ahead of what is committed, so whoever takes the task over goes on from it with the rest of the
+// changelog only. It borrows its State from states, like a worker.
 type standbys struct {
 	engine *Engine
+
+	mu       sync.Mutex
+	wanted   map[int]map[unitID]bool           // by worker; GUARDED_BY(mu)
+	copies   map[unitID]*standbyCopy           // GUARDED_BY(mu)
+	follows  map[kafka.TopicPartition]followed // GUARDED_BY(mu)
+	follower *kafka.Follower                   // made with the first copy; GUARDED_BY(mu)
 }
 
-func newStandbys(e *Engine) *standbys { return &standbys{engine: e} }
+// standbyCopy is a copy of one task's stores.
+type standbyCopy struct {
+	state  *store.State
+	newest time.Time // event time of the newest record it holds; GUARDED_BY(standbys.mu)
+}
 
-// set is told what a worker of this process keeps copies of; what it kept before and does not any more is given back.
-func (s *standbys) set(worker int, copies map[unitID]bool) {}
+// followed is what a changelog partition fills.
+type followed struct {
+	id    unitID
+	store string
+	state *store.State
+}
 
-// lags says how far behind the copies are.
-func (s *standbys) lags() map[kafka.Task]int64 { return make(map[kafka.Task]int64) }
+func newStandbys(e *Engine) *standbys {
+	return &standbys{
+		engine: e, wanted: make(map[int]map[unitID]bool),
+		copies: make(map[unitID]*standbyCopy), follows: make(map[kafka.TopicPartition]followed),
+	}
+}
 
-// stop ends the copying of a task's stores and gives its State back.
-func (s *standbys) stop(id unitID) {}
+// set is told what a worker of this process keeps copies of; what none of them does any more is given back.
+func (s *standbys) set(worker int, copies map[unitID]bool) {
+	s.mu.Lock()
+	s.wanted[worker] = copies
+	var begin, end []unitID
+	for id := range copies {
+		if s.copies[id] == nil {
+			begin = append(begin, id)
+		}
+	}
+	for id := range s.copies {
+		if !s.wants(id) {
+			end = append(end, id)
+		}
+	}
+	s.mu.Unlock()
+	for _, id := range end {
+		s.stop(id)
+		s.engine.states.forget(id)
+	}
+	for _, id := range begin {
+		go s.start(id)
+	}
+}
+
+// wants is called with mu held.
+func (s *standbys) wants(id unitID) bool {
+	for _, ids := range s.wanted {
+		if ids[id] {
+			return true
+		}
+	}
+	return false
+}
+
+// start borrows the State of a task and follows its changelogs from where it stands.
+func (s *standbys) start(id unitID) {
+	state, err := s.engine.states.take(id)
+	if err != nil {
+		s.engine.log.Warn("no copy of a task's stores can be kept", "stage", s.engine.plan.Stages[id.stage].Name, "partition", id.n, "err", err)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.wants(id) || s.copies[id] != nil || s.open() != nil {
+		s.engine.states.give(id)
+		return
+	}
+	s.copies[id] = &standbyCopy{state: state}
+	for _, st := range s.engine.plan.Stages[id.stage].Stores {
+		if st.Changelog == "" || st.Source { // an input is read when the task is taken over, as far as is committed
+			continue
+		}
+		tp := kafka.TopicPartition{Topic: st.Changelog, Partition: id.n}
+		s.follows[tp] = followed{id, st.Name, state}
+		s.follower.Add(tp.Topic, tp.Partition, state.Checkpoint(st.Name))
+	}
+}
+
+// open makes the follower; it is called with mu held.
+func (s *standbys) open() error {
+	if s.follower != nil {
+		return nil
+	}
+	f, err := kafka.NewFollower(kafka.FollowerConfig{Config: s.engine.env.Kafka, Batch: s.apply, Lost: s.lost})
+	s.follower = f
+	return err
+}
+
+func (s *standbys) apply(b kafka.Batch) error {
+	s.mu.Lock()
+	f, ok := s.follows[kafka.TopicPartition{Topic: b.Topic, Partition: b.Partition}]
+	if c := s.copies[f.id]; ok && len(b.Records) > 0 {
+		c.newest = b.Records[len(b.Records)-1].Timestamp
+	}
+	s.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	changes := make([]store.Change, 0, len(b.Records))
+	for _, r := range b.Records {
+		if r.Key != nil {
+			changes = append(changes, store.Change{Store: f.store, Key: r.Key, Value: r.Value, Time: r.Timestamp})
+		}
+	}
+	return f.state.Load(f.store, changes, b.Next)
+}
+
+// lost begins a copy anew whose changelog has lost what it would need.
+func (s *standbys) lost(tp kafka.TopicPartition, start int64) {
+	s.mu.Lock()
+	f, ok := s.follows[tp]
+	s.mu.Unlock()
+	if !ok {
+		return
+	}
+	s.engine.log.Warn("a copy of a store does not fit its changelog and is made anew", "store", f.store, "partition", tp.Partition)
+	if err := f.state.Reset(f.store); err == nil {
+		s.follower.Add(tp.Topic, tp.Partition, start)
+	}
+}
+
+// stop ends the copying of a task's stores and gives its State back, for whoever takes the task over.
+func (s *standbys) stop(id unitID) {
+	s.mu.Lock()
+	c := s.copies[id]
+	var ended []kafka.TopicPartition
+	for tp, f := range s.follows {
+		if f.id == id {
+			ended = append(ended, tp)
+		}
+	}
+	delete(s.copies, id)
+	s.mu.Unlock()
+	for _, tp := range ended {
+		s.follower.Remove(tp.Topic, tp.Partition)
+		s.mu.Lock()
+		delete(s.follows, tp)
+		s.mu.Unlock()
+	}
+	if c != nil {
+		s.engine.states.give(id)
+	}
+}
+
+// close ends all copying.
+func (s *standbys) close() {
+	s.mu.Lock()
+	clear(s.wanted)
+	ids := make([]unitID, 0, len(s.copies))
+	for id := range s.copies {
+		ids = append(ids, id)
+	}
+	s.mu.Unlock()
+	for _, id := range ids {
+		s.stop(id)
+	}
+	if s.follower != nil {
+		s.follower.Close()
+	}
+}
 
 // look gives the copy of a task's stores, nil if there is none here.
-func (s *standbys) look(id unitID) (*store.State, *tables.Staleness) { return nil, nil }
+func (s *standbys) look(id unitID) (*store.State, *tables.Staleness) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.copies[id]
+	if c == nil {
+		return nil, nil
+	}
+	stale := &tables.Staleness{Records: s.lag(id)}
+	if stale.Records != 0 && !c.newest.IsZero() {
+		stale.Behind = time.Since(c.newest)
+	}
+	return c.state, stale
+}
+
+// lags says how far behind the copies are; those of which that is not known yet are left out.
+func (s *standbys) lags() map[kafka.Task]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lags := make(map[kafka.Task]int64)
+	for id := range s.copies {
+		if lag := s.lag(id); lag >= 0 {
+			lags[s.engine.taskOf(id)] = lag
+		}
+	}
+	return lags
+}
+
+// lag is -1 while it is not known. It is called with mu held.
+func (s *standbys) lag(id unitID) (sum int64) {
+	positions := s.follower.Positions()
+	for _, st := range s.engine.plan.Stages[id.stage].Stores {
+		tp := kafka.TopicPartition{Topic: st.Changelog, Partition: id.n}
+		if _, ok := s.follows[tp]; !ok {
+			continue
+		}
+		lag, ok := positions[tp].Lag()
+		if !ok {
+			return -1
+		}
+		sum += lag
+	}
+	return sum
+}

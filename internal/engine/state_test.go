@@ -12,6 +12,7 @@ import (
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/deadletter"
 	"ravenswood.dev/internal/engine"
 	"ravenswood.dev/internal/engine/processor"
 	"ravenswood.dev/internal/engine/store"
@@ -195,4 +196,27 @@ func TestTasksAreSharedAndHandedOver(t *testing.T) {
 	r.send(1000, 10)
 	r.awaitCounts(10, 300)
 	stopB()
+}
+
+func TestADeadLetterComesBackToItsState(t *testing.T) {
+	r, p := newRig(t), counted()
+	p.Stages[0].Replay, p.Inputs[1].Topic = "t.count.replay", "t.count.replay"
+	p.Topics = append(p.Topics, topology.Topic{Name: "t.count.replay", Spec: api.TopicSpec{Partitions: 4}})
+	r.ensure(p)
+	_, stop := r.run(p, "a")
+	cl := r.client()
+	for _, v := range []string{`1`, `"poison"`, `2`} {
+		r.sendAll(cl, &kgo.Record{Topic: "in", Key: []byte("k0"), Value: []byte(v)})
+	}
+	r.await("the dead letter", func() bool { return len(r.read("t.dead-letters")) == 1 })
+	letter, err := deadletter.Parse(r.read("t.dead-letters")[0])
+	if err != nil || letter.Replay != "t.count.replay" {
+		t.Fatalf("letter %+v, %v", letter.Cause, err)
+	}
+	store := deadletter.New(deadletter.Options{Kafka: r.cfg, Topology: "t", Topic: "t.dead-letters", Replay: "t.replay"})
+	if n, err := store.Replay(t.Context(), deadletter.Selection{}, false); err != nil || n != 1 {
+		t.Fatalf("replayed %d: %v", n, err)
+	}
+	r.await("it is tried again, at its store", func() bool { return len(r.read("t.dead-letters")) >= 3 }) // the letter, its mark, the letter again
+	stop()
 }

@@ -58,7 +58,7 @@ func (k *states) take(id unitID) (*store.State, error) {
 	return state, nil
 }
 
-// open opens the folder of a task. One that is damaged is removed: the log has everything that is in it.
+// open opens the State of a task.
 func (k *states) open(id unitID) (*store.State, error) {
 	st := &k.plan.Stages[id.stage]
 	opts := store.Options{Identity: k.plan.Name + "/" + st.Name + "/" + strconv.Itoa(int(id.n)), Origins: make(map[string]string), Log: k.log}
@@ -68,13 +68,22 @@ func (k *states) open(id unitID) (*store.State, error) {
 		opts.Origins[s.Name] = k.origin(s)
 		memory = memory && s.Memory
 	}
-	if memory {
+	if !memory {
+		opts.Dir = k.folder(id)
+	}
+	return k.openAt(opts)
+}
+
+// openAt opens a folder with what the States of this process have in common. One that is damaged is removed: the log has
+// everything that is in it. It is called with mu held, or before any worker.
+func (k *states) openAt(opts store.Options) (*store.State, error) {
+	if opts.Dir == "" {
 		return store.Open(opts)
 	}
 	if k.caches == nil {
 		k.caches = store.NewCaches(store.CacheOptions{})
 	}
-	opts.Dir, opts.Caches = k.folder(id), k.caches
+	opts.Caches = k.caches
 	state, err := store.Open(opts)
 	if damaged := (*store.DamagedError)(nil); errors.As(err, &damaged) {
 		k.log.Error("a damaged store is removed and restored from its changelog", "folder", opts.Dir, "err", err)

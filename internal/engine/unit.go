@@ -244,7 +244,7 @@ func (s *session) lateStep(e *entry) error {
 	if len(s.work) == 0 {
 		return nil
 	}
-	out, err := u.late.Process(e.task.ctx, e.rec.Time, s.work)
+	out, err := u.late.Process(e.task.ctx, s.work)
 	var failed *stage.Error
 	switch {
 	case errors.As(err, &failed):
