@@ -271,3 +271,29 @@ func TestPauseInsideAssignedKeepsAPartitionUnread(t *testing.T) {
 		}
 	}
 }
+
+// TestReadingBeginsWhereAssignedWasTold: a task restores by the offsets it is told; the client reads them again later.
+func TestReadingBeginsWhereAssignedWasTold(t *testing.T) {
+	cfg := start(t)
+	createTopic(t, cfg, "in", 1, nil)
+	produce(t, connect(t, cfg), "in", 0, "a", "b", "c")
+	other := connect(t, cfg, kgo.TransactionalID("other"))
+	commit := func(offset int64) {
+		begin(t, other)
+		produce(t, other, "in", 0, "marker")
+		commitInTransaction(t, other, "other", "in", offset, "")
+		end(t, other, kgo.TryCommit)
+	}
+	commit(1)
+	m := joinGroup(t, cfg, "w0", []string{"in"}, func(m *member, tc *kafka.TransactorConfig) {
+		tc.Assigned = func(context.Context, map[string][]int32) error {
+			commit(2)
+			m.assigned <- nil
+			return nil
+		}
+	})
+	receive(t, "assignment", m.assigned)
+	if r := m.poll(t, 1)[0]; r.Offset != 1 || m.Committed("in", 0) != 1 {
+		t.Errorf("reading begins at %d, told was %d", r.Offset, m.Committed("in", 0))
+	}
+}
