@@ -232,3 +232,17 @@ func TestWhatKeepsItsKeyIsNotRepartitionedWithWhatDoesNot(t *testing.T) {
 		}
 	}
 }
+
+func TestStreamTimeFollowsTimed(t *testing.T) {
+	topo, in, out := stream.New("t"), text("in"), text("out")
+	s := stream.From(topo, in).Timed(func(r stream.Record[string, string]) time.Time { return at(float64(len(r.Value))) })
+	w := s.GroupByKey().Windowed(stream.Tumbling(2 * time.Second))
+	stream.CountWindows(w)
+	w.Late().To(out)
+	d := streamtest.New(t, topo)
+	rows := streamtest.Input(d, in)
+	for i, v := range []string{"x", "xxx", "xxxx", "x"} {
+		rows.Send("a", v, at(float64(1000-i)))
+	}
+	want(t, "late", shown(streamtest.Output(d, out).Records()), "a=x")
+}

@@ -149,7 +149,7 @@ func (t *task) process(in *topology.Input, written *record.Record) error {
 		return nil
 	}
 	if len(t.steps) > 0 {
-		out, err := t.late.Process(t.stage.d.ctx, written.Time, t.steps)
+		out, err := t.late.Process(t.stage.d.ctx, t.steps)
 		var failed *late.Error
 		if errors.As(err, &failed) {
 			t.stage.d.bury(written, failed.Bolt, failed.Err)

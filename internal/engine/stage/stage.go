@@ -104,14 +104,14 @@ func (t *Task) open(i int) error {
 // Process takes one record through the late bolts and returns what goes to sinks. All of its effects happen or none:
 // after an *Error the stores and stream time are as they were before. Any other error is one of the stores; the task is of
 // no use after it. The outputs are valid until the next call.
-func (t *Task) Process(ctx context.Context, at time.Time, work []Work) ([]Output, error) {
+//
+// Stream time follows the records as the early bolts left them: these may have made several of one, or have given it the
+// event time that is written in it.
+func (t *Task) Process(ctx context.Context, work []Work) ([]Output, error) {
 	t.begin(ctx)
 	before := t.streamTime
-	if at.After(t.streamTime) {
-		t.streamTime = at
-		t.cfg.State.Observe(at)
-	}
 	for i := range work {
+		t.observe(work[i].Record.Time)
 		t.walk(work[i].Target, work[i].Record)
 	}
 	if err := t.cfg.State.Err(); err != nil {
@@ -124,6 +124,13 @@ func (t *Task) Process(ctx context.Context, at time.Time, work []Work) ([]Output
 	}
 	t.runSchedules(processor.StreamTime, t.streamTime)
 	return t.outputs, t.cfg.State.Err()
+}
+
+func (t *Task) observe(at time.Time) {
+	if at.After(t.streamTime) {
+		t.streamTime = at
+		t.cfg.State.Observe(at)
+	}
 }
 
 // Punctuate runs the wall-clock schedules that are due and returns what they emitted.
