@@ -180,7 +180,7 @@ func (f *Follower) round(ctx context.Context, c *cursor, at map[TopicPartition]*
 	if len(leaders) > 1 { // the one that has nothing must not keep the others waiting for long
 		wait /= 5
 	}
-	return errors.Join(trouble, c.fetch(ctx, ready, nil, wait, func(b Batch) error { f.apply(c, at, b); return nil }))
+	return errors.Join(trouble, c.fetch(ctx, ready, nil, wait, func(b Batch) error { f.apply(at, b); return nil }))
 }
 
 const followWait = 500 * time.Millisecond
@@ -215,7 +215,7 @@ func (f *Follower) prepare(ctx context.Context, c *cursor, at map[TopicPartition
 }
 
 // apply gives a batch to the owner, unless the partition was removed while it was on its way.
-func (f *Follower) apply(c *cursor, at map[TopicPartition]*followed, b Batch) {
+func (f *Follower) apply(at map[TopicPartition]*followed, b Batch) {
 	tp := TopicPartition{b.Topic, b.Partition}
 	f.applying.Lock()
 	defer f.applying.Unlock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,7 +81,7 @@ func TestRestoreEndsWithWhatWasCommittedAndAtTheEnd(t *testing.T) {
 		}, map[string]string{"l": ""}, 5},
 		{"records of a megabyte", func(t *testing.T, topic string) {
 			for i := range 9 { // more than one answer
-				put(t, plain, topic, fmt.Sprint("k", i%2), append(megabyte[:len(megabyte):len(megabyte)], byte('0'+i)))
+				put(t, plain, topic, fmt.Sprint("k", i%2), append(slices.Clip(megabyte), byte('0'+i)))
 			}
 		}, map[string]string{"k0": string(megabyte) + "8", "k1": string(megabyte) + "7"}, 9},
 	}
