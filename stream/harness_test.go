@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"ravenswood.dev/internal/component"
 	"ravenswood.dev/stream"
 	"ravenswood.dev/stream/streamtest"
 )
@@ -71,4 +72,22 @@ func send(in *streamtest.In[string, string], rows string) {
 		}
 		in.Send(key, value, when...)
 	}
+}
+
+// fiveOperators is the one bolt of five operators without state.
+func fiveOperators(b *testing.B) component.Bolt {
+	topo := stream.New("t")
+	s := stream.From(topo, text("in")).Filter(func(_, v string) bool { return v != "" })
+	s = stream.MapValues(s, func(v string) string { return v[1:] }).Peek(func(stream.Record[string, string]) {})
+	s = stream.MapValues(s.Filter(func(k, _ string) bool { return k != "" }), func(v string) string { return v + "!" })
+	s.To(text("out"))
+	plan, err := topo.Plan()
+	if err != nil {
+		b.Fatal(err)
+	}
+	bolt, err := plan.Bolts[0].Component.NewBolt(plan.Bolts[0].Config, component.Env{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return bolt
 }

@@ -67,6 +67,7 @@ type Driver struct {
 	feeds   map[string][]string // names of global tables by topic
 	dead    []DeadLetter
 	asked   bool // for dead letters
+	closed  bool
 	open    int  // records worked on since the last commit
 }
 
@@ -98,7 +99,7 @@ func New(t T, topo *stream.Topology, opts ...Option) *Driver {
 		o(d)
 	}
 	d.check(d.start(), "start")
-	t.Cleanup(d.end)
+	t.Cleanup(d.Close)
 	return d
 }
 
@@ -142,9 +143,13 @@ func (d *Driver) env(name string) component.Env {
 	return component.Env{Topology: d.plan.Name, Name: name, Log: d.log}
 }
 
-// end closes everything and fails a test that overlooked dead letters.
-func (d *Driver) end() {
+// Close ends the driver before the test ends, as one of many cases should. It fails a test that overlooked dead letters.
+func (d *Driver) Close() {
 	d.t.Helper()
+	if d.closed {
+		return
+	}
+	d.closed = true
 	for _, s := range d.stages {
 		d.check(s.close(), "close")
 	}
@@ -176,32 +181,46 @@ func (d *Driver) Advance(by time.Duration) {
 	for _, s := range d.stages {
 		d.check(s.punctuate(), "run the schedules of")
 	}
-	d.work()
+	if err := d.work(); err != nil {
+		d.t.Fatalf("%v", err)
+	}
 }
 
-// work lets every stage work until there is nothing left to do.
-func (d *Driver) work() {
-	d.t.Helper()
+// work lets every stage work until there is nothing left to do. It does not mark itself as a test's help, which would
+// cost more than the work.
+func (d *Driver) work() error {
 	for busy := true; busy; {
 		busy = false
 		for _, s := range d.stages {
 			worked, err := s.work()
-			d.check(err, "work on")
+			if err != nil {
+				return fmt.Errorf("work on topology %q: %w", d.plan.Name, err)
+			}
 			busy = busy || worked
 		}
 	}
 	if d.open >= commitEvery {
-		d.Commit()
+		return d.commit()
 	}
+	return nil
 }
 
 // Commit ends the open transaction: what was written to stores is in their changelogs.
 func (d *Driver) Commit() {
-	d.t.Helper()
-	for _, s := range d.stages {
-		d.check(s.commit(), "commit")
+	if err := d.commit(); err != nil {
+		d.t.Helper()
+		d.t.Fatalf("%v", err)
 	}
+}
+
+func (d *Driver) commit() error {
 	d.open = 0
+	for _, s := range d.stages {
+		if err := s.commit(); err != nil {
+			return fmt.Errorf("commit topology %q: %w", d.plan.Name, err)
+		}
+	}
+	return nil
 }
 
 // Restart commits, closes every task and opens it again with stores that are restored from their changelogs, as if the
@@ -218,7 +237,7 @@ func (d *Driver) Restart() {
 type topic struct {
 	parts   [][]*record.Record
 	order   []place // of all records, as they came
-	hash    kgo.TopicPartitioner
+	hash    kgo.TopicPartitioner // nil if there is one partition
 	keyless int
 }
 
@@ -227,7 +246,10 @@ type place struct{ partition, offset int }
 func (d *Driver) topic(name string) *topic {
 	t := d.topics[name]
 	if t == nil {
-		t = &topic{parts: make([][]*record.Record, d.partitions), hash: kgo.StickyKeyPartitioner(nil).ForTopic(name)}
+		t = &topic{parts: make([][]*record.Record, d.partitions)}
+		if d.partitions > 1 { // making one takes a while
+			t.hash = kgo.StickyKeyPartitioner(nil).ForTopic(name)
+		}
 		d.topics[name] = t
 	}
 	return t

@@ -1,6 +1,7 @@
 package streamtest
 
 import (
+	"fmt"
 	"time"
 
 	"ravenswood.dev/internal/record"
@@ -18,14 +19,18 @@ func Input[K, V any](d *Driver, topic stream.TopicOf[K, V]) *In[K, V] { return &
 
 // Send writes a record and works on all that follows from it. Its event time is the wall clock's if none is given.
 func (in *In[K, V]) Send(key K, value V, at ...time.Time) {
-	in.d.t.Helper()
-	in.SendRecord(stream.Record[K, V]{Key: key, Value: value, Time: in.when(at)})
+	if err := in.send(stream.Record[K, V]{Key: key, Value: value, Time: in.when(at)}); err != nil {
+		in.d.t.Helper()
+		in.d.t.Fatalf("%v", err)
+	}
 }
 
 // Delete writes a record without a value: in a table's topic it deletes the key.
 func (in *In[K, V]) Delete(key K, at ...time.Time) {
-	in.d.t.Helper()
-	in.SendRecord(stream.Record[K, V]{Key: key, Time: in.when(at), Deleted: true})
+	if err := in.send(stream.Record[K, V]{Key: key, Time: in.when(at), Deleted: true}); err != nil {
+		in.d.t.Helper()
+		in.d.t.Fatalf("%v", err)
+	}
 }
 
 func (in *In[K, V]) when(at []time.Time) time.Time {
@@ -37,32 +42,46 @@ func (in *In[K, V]) when(at []time.Time) time.Time {
 
 // SendRecord writes a record with its headers and works on all that follows from it.
 func (in *In[K, V]) SendRecord(r stream.Record[K, V]) {
-	in.d.t.Helper()
-	raw := &record.Record{Key: in.bytes(in.topic.Key().Encode(nil, r.Key)), Time: r.Time}
+	if err := in.send(r); err != nil {
+		in.d.t.Helper()
+		in.d.t.Fatalf("%v", err)
+	}
+}
+
+func (in *In[K, V]) send(r stream.Record[K, V]) error {
+	raw := &record.Record{Time: r.Time}
+	var err error
+	if raw.Key, err = bytesOf(in.topic.Key(), r.Key); err != nil {
+		return fmt.Errorf("write key for topic %q: %w", in.topic.Name(), err)
+	}
 	if !r.Deleted {
-		raw.Value = in.bytes(in.topic.Value().Encode(nil, r.Value))
+		if raw.Value, err = bytesOf(in.topic.Value(), r.Value); err != nil {
+			return fmt.Errorf("write value for topic %q: %w", in.topic.Name(), err)
+		}
 	}
 	for _, h := range r.Headers {
 		raw.Headers = append(raw.Headers, record.Header(h))
 	}
 	in.d.write(in.topic.Name(), raw, false)
-	in.d.work()
+	return in.d.work()
 }
 
 // SendRaw writes a record as bytes, to see what becomes of what a codec cannot read; a nil key or value is none.
 func (in *In[K, V]) SendRaw(key, value []byte, at ...time.Time) {
-	in.d.t.Helper()
 	in.d.write(in.topic.Name(), &record.Record{Key: key, Value: value, Time: in.when(at)}, false)
-	in.d.work()
+	if err := in.d.work(); err != nil {
+		in.d.t.Helper()
+		in.d.t.Fatalf("%v", err)
+	}
 }
 
-func (in *In[K, V]) bytes(data []byte, err error) []byte {
-	in.d.t.Helper()
-	in.d.check(err, "write a record of topic "+in.topic.Name()+" to")
-	if data == nil {
-		return []byte{}
+// bytesOf never returns nil, which would mean that there is no key or value.
+func bytesOf[T any](c stream.Codec[T], value T) ([]byte, error) {
+	data, err := c.Encode(nil, value)
+	if data == nil && err == nil {
+		data = []byte{}
 	}
-	return data
+	return data, err
 }
 
 // Out is a topic that the test reads.
