@@ -14,13 +14,14 @@ import (
 
 // bench runs one processor as a task does: stream time first, then the record, and if that fails nothing has happened.
 type bench struct {
-	tb     failer
-	state  *store.State
-	now    time.Time
-	make   func() processor.Processor
-	p      processor.Processor
-	out    []emitted
-	offset int64
+	tb      failer
+	state   *store.State
+	now     time.Time
+	make    func() processor.Processor
+	p       processor.Processor
+	out     []emitted
+	offset  int64
+	spoiler *spoiler // nil: the stores as they are
 }
 
 // failer is a testing.T or a rapid.T.
@@ -41,7 +42,7 @@ func newBench(tb failer, specs []store.Spec, make func() processor.Processor) *b
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := &bench{tb: tb, state: state, make: make}
+	b := &bench{tb: tb, state: state, make: make, spoiler: &spoiler{}}
 	b.restart()
 	return b
 }
@@ -101,10 +102,28 @@ func (b *bench) do(r *record.Record) []emitted {
 	return out
 }
 
-func (b *bench) Emit(port int, r *record.Record)     { b.out = append(b.out, emitted{port, r}) }
-func (b *bench) KeyValue(name string) store.KeyValue { return b.state.KeyValue(name) }
-func (b *bench) Windows(name string) store.Windows   { return b.state.Windows(name) }
-func (b *bench) Sessions(name string) store.Sessions { return b.state.Sessions(name) }
+func (b *bench) Emit(port int, r *record.Record) { b.out = append(b.out, emitted{port, r}) }
+func (b *bench) KeyValue(name string) store.KeyValue {
+	if b.spoiler == nil {
+		return b.state.KeyValue(name)
+	}
+	return spoiledKeyValue{b.state.KeyValue(name), b.spoiler}
+}
+
+func (b *bench) Windows(name string) store.Windows {
+	if b.spoiler == nil {
+		return b.state.Windows(name)
+	}
+	return spoiledWindows{b.state.Windows(name), b.spoiler}
+}
+
+func (b *bench) Sessions(name string) store.Sessions {
+	if b.spoiler == nil {
+		return b.state.Sessions(name)
+	}
+	return spoiledSessions{b.state.Sessions(name), b.spoiler}
+}
+
 func (b *bench) Versions(name string) store.Versions { return b.state.Versions(name) }
 func (b *bench) StreamTime() time.Time               { return b.now }
 func (b *bench) Now() time.Time                      { return b.now }
