@@ -105,7 +105,7 @@ Exit codes: 0 all right, 1 the command failed or found errors, 2 it was called w
 	for group, commands := range map[string][]*cobra.Command{
 		groupRun:   {a.upCommand(), a.brokerCommand(), a.workerCommand(), a.routerCommand()},
 		groupFiles: {a.lintCommand(), a.planCommand(), a.componentsCommand(), a.schemaCommand()},
-		groupWatch: {a.statusCommand(), a.tailCommand(), a.generateCommand(), a.routeCommand(), a.deadLettersCommand()},
+		groupWatch: {a.statusCommand(), a.tailCommand(), a.tableCommand(), a.produceCommand(), a.generateCommand(), a.routeCommand(), a.deadLettersCommand()},
 		"":         {a.benchCommand(), a.doctorCommand(), a.versionCommand(), a.docsCommand(), a.exampleServiceCommand()},
 	} {
 		for _, c := range commands {
