@@ -70,6 +70,8 @@ func TestWhatIsNotDeclaredFollowsWhatIs(t *testing.T) {
 		{"a table", graph("t", lookedUp) + of("orders", "3"), map[string]int{"users": 3, "t.last.changelog": 3, "t.last.replay": 3}},
 		{"a feed", graph("t", strings.Replace(joined, "paid: {topic: {name: paid}}", "paid: {generate: }", 1)) + of("orders", "3"), map[string]int{"t.paid.feed": 3, "t.both-left.changelog": 3}},
 		{"what is written", graph("t", counted) + of("orders", "20"), map[string]int{"t.last.repartition": 20, "t.last.changelog": 20, "t.last.replay": 20, "t.parked": 20}},
+		{"what is written, where something else is read", graph("t", strings.Replace(lookedUp, "    look: {from: orders,", "    by: {from: orders, rekey: }\n    look: {from: by,", 1)) + of("orders", "20"),
+			map[string]int{"users": 8, "t.look.repartition": 8, "t.last.changelog": 8}},
 		{"a declared topic of its own", graph("t", counted) + of("orders", "20") + of("t.last.repartition", "2"), map[string]int{"t.last.changelog": 2, "t.last.replay": 2, "t.replay": 20}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
