@@ -92,6 +92,10 @@ type Shape struct {
 	// Reads names stores of other bolts that it reads, as they are known in the plan: theirs come into the same stage
 	// (and so must be partitioned alike), or are global.
 	Reads []string
+	// ReadKinds is what each of Reads must be; nil leaves it open.
+	ReadKinds []store.Kind
+	// AnyKey says that they are read under other keys than the bolt's records have, so they must be global.
+	AnyKey bool
 	// Repartition asks for an internal topic before the bolt in any case, with that many partitions (0: as planned).
 	Repartition bool
 	Partitions  int

@@ -38,7 +38,8 @@ const (
 	CodeLimitInvalid     = "limit-invalid"      // limits that contradict each other
 	CodeUnknownTable     = "unknown-table"      // a bolt reads a table or store that there is not
 	CodeJoinInputs       = "join-inputs"        // a join, or a table, is fed by another number of sources than it has sides
-	CodeGlobalTable      = "global-table"       // a global table that is not fed by a topic alone, or that feeds something
+	CodeGlobalTable      = "global-table"       // a global table that is not fed by a topic alone, or that feeds something; one that would have to be global
+	CodeTableKind        = "table-kind"         // a bolt reads a table that is kept in another way than it needs: with or without a history
 	CodeCoPartitioning   = "co-partitioning"    // topics that are worked on together have different numbers of partitions
 	CodeTableForgets     = "table-forgets"      // a table is made of a topic that forgets its records
 )

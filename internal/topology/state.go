@@ -82,7 +82,7 @@ func topicSpout(n *node) bool {
 
 // reads finds who keeps the stores that a bolt reads.
 func (c *checker) reads(here at, g *graph, b *node) {
-	for _, name := range b.shape.Reads {
+	for i, name := range b.shape.Reads {
 		owner, ok := g.stores[name]
 		if !ok {
 			c.errorf(b.place(here).in("%s.table", b.Component), CodeUnknownTable, manifest.Suggest(name, g.readable()),
@@ -91,6 +91,25 @@ func (c *checker) reads(here at, g *graph, b *node) {
 		}
 		if owner != b {
 			b.reads = append(b.reads, owner)
+		}
+		c.suits(here, b, owner, i)
+	}
+}
+
+// suits checks that a store is what a bolt that reads it needs.
+func (c *checker) suits(here at, b, owner *node, i int) {
+	name, place := b.shape.Reads[i], b.place(here).in("%s.table", b.Component)
+	if b.shape.AnyKey && !owner.shape.Global {
+		c.errorf(place, CodeGlobalTable, "make the table global, or put a rekey bolt before and leave the key out",
+			"read bolt %q: table %q is not global, so it has no row for any other key than the record's", b.name, name)
+	}
+	if b.shape.ReadKinds == nil {
+		return
+	}
+	for _, s := range owner.shape.Stores {
+		if want := b.shape.ReadKinds[i]; s.Name == name && s.Kind != want {
+			c.errorf(place, CodeTableKind, "a table with a history is asked for the row of a time (asOf), any other without",
+				"read bolt %q: store %q is %s, want %s", b.name, name, s.Kind, want)
 		}
 	}
 }

@@ -16,6 +16,9 @@ import (
 	"ravenswood.dev/internal/component/logger"
 	"ravenswood.dev/internal/component/rekey"
 	"ravenswood.dev/internal/component/sql"
+	"ravenswood.dev/internal/component/streamjoin"
+	"ravenswood.dev/internal/component/table"
+	"ravenswood.dev/internal/component/tablejoin"
 	"ravenswood.dev/internal/component/topic"
 	"ravenswood.dev/internal/component/transform"
 	"ravenswood.dev/internal/component/window"
@@ -35,6 +38,9 @@ func Components() *component.Registry {
 		filter.Definition(),
 		logger.Definition(),
 		rekey.Definition(),
+		streamjoin.Definition(),
+		table.Definition(),
+		tablejoin.Definition(),
 		transform.Definition(),
 		window.Definition(),
 

@@ -12,7 +12,7 @@ import (
 func TestTheListIsComplete(t *testing.T) {
 	want := map[component.Kind][]string{
 		component.KindSpout: {"file", "generate", "topic"},
-		component.KindBolt:  {"aggregate", "branch", "call", "deduplicate", "filter", "log", "rekey", "transform", "window"},
+		component.KindBolt:  {"aggregate", "branch", "call", "deduplicate", "filter", "log", "rekey", "stream-join", "table", "table-join", "transform", "window"},
 		component.KindSink:  {"file", "sql", "topic"},
 	}
 	reg := all.Components()
