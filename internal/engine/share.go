@@ -83,7 +83,7 @@ func (b *board) post(members []kafka.Peer, process string) {
 		return &list[t.Partition]
 	}
 	for _, m := range members {
-		instance := tables.Instance{ID: m.ID, Address: m.Host, Local: m.Process == process}
+		instance := tables.Instance{ID: m.Process, Address: m.Host, Local: m.Process == process}
 		for _, t := range m.Active {
 			at(t).Active = instance
 		}

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 	"ravenswood.dev/internal/manifest"
 	"ravenswood.dev/internal/router"
 	"ravenswood.dev/internal/supervise"
+	"ravenswood.dev/internal/tables"
 	"ravenswood.dev/internal/telemetry"
 	"ravenswood.dev/internal/topology"
 )
@@ -49,10 +51,12 @@ type Node struct {
 	topologies []*running
 	firsts     *firsts
 	letters    *letters
+	tables     *tables.Service
 	closeGate  context.CancelFunc // keeps outside spouts from bringing more
 	gate       context.Context
 	broker     *broker.Broker // the embedded one; nil with a cluster
 	admin      string         // address of the admin API; empty for none
+	adminAt    net.Listener   // where it listens from the beginning, so that other processes can be told
 	proxy      string
 }
 
@@ -71,7 +75,7 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		n.startCluster, n.startProcesses, n.prepare, n.startState, n.startTopologies, n.startLetters, n.startProxy, n.startAdmin,
+		n.startCluster, n.startProcesses, n.prepare, n.startState, n.openAdmin, n.startTopologies, n.startTables, n.startLetters, n.startProxy, n.startAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -183,7 +187,7 @@ func (n *Node) startTopologies(ctx context.Context) error {
 	for _, p := range n.plans {
 		plans = append(plans, gated(n.gate, p))
 	}
-	env := engine.Env{Kafka: n.kafka, ID: n.options.ID, Services: n.router, Log: n.options.Log, Metrics: n.metrics, At: n.options.At}
+	env := engine.Env{Kafka: n.kafka, ID: n.options.ID, Host: n.admin, Services: n.router, Log: n.options.Log, Metrics: n.metrics, At: n.options.At}
 	all, err := openTopologies(plans, env, n.options.Data)
 	if err != nil {
 		return err
@@ -207,6 +211,9 @@ func (n *Node) tellWhereabouts() error {
 func (n *Node) Stop() error {
 	n.closeGate()
 	err := n.group.Stop()
+	if n.adminAt != nil {
+		_ = n.adminAt.Close() // it is closed already if it was served
+	}
 	if n.options.Whereabout {
 		err = errors.Join(err, RemoveWhereabouts(n.options.Data))
 	}

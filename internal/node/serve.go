@@ -14,9 +14,9 @@ import (
 	"ravenswood.dev/internal/telemetry"
 )
 
-// startAdmin serves the admin API. If its usual address is taken, for example by another node on this machine, a free
-// one does: the whereabouts tell which. An address that was asked for is taken or refused.
-func (n *Node) startAdmin(ctx context.Context) error {
+// openAdmin takes the address of the admin API. If its usual one is taken, for example by another node on this machine, a
+// free one does: the whereabouts tell which. An address that was asked for is taken or refused.
+func (n *Node) openAdmin(ctx context.Context) error {
 	address := n.options.Admin
 	if address == "" {
 		address = DefaultAdmin
@@ -31,8 +31,15 @@ func (n *Node) startAdmin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("serve the admin API: %w", err)
 	}
-	n.admin = l.Addr().String()
+	n.adminAt, n.admin = l, l.Addr().String()
+	return nil
+}
+
+// startAdmin serves the admin API, now that everything is there that it tells of.
+func (n *Node) startAdmin(ctx context.Context) error {
+	l := n.adminAt
 	server := admin.NewServer(admin.Handler(n, telemetry.Handler(n.metrics), n.options.Log), n.options.Log)
+	server.RegisterOnShutdown(func() { _ = n.tables.Close() }) // ends the watches, which would not end by themselves
 	return n.group.Start(ctx, servePart("admin API", l, server))
 }
 
