@@ -67,7 +67,7 @@ func benchmarkCount(b *testing.B, dir string) {
 func BenchmarkCountRaw(b *testing.B) {
 	caches := NewCaches(CacheOptions{States: 1})
 	defer caches.Close()
-	d, err := openDisk(b.TempDir(), vfs.Default, caches, discard())
+	d, err := openDisk(b.TempDir(), vfs.Default, caches, discard(), func(error) {})
 	if err != nil {
 		b.Fatal(err)
 	}

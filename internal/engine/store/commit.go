@@ -60,6 +60,8 @@ func (s *State) Commit(next map[string]int64) error {
 
 // decide shows the sealed transaction to readers.
 func (s *State) decide() (*sealed, error) {
+	s.view.Lock()
+	defer s.view.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -113,7 +115,8 @@ func (u *update) expire(horizon int64) {
 	u.items = u.items[first:]
 }
 
-// apply writes updates in one atomic batch, then shows them to readers. The caller holds applying; then runs under mu.
+// apply writes updates in one atomic batch, then shows them to readers. The caller holds applying; then
+// runs under view and mu.
 func (s *State) apply(verb string, plan []*update, then func()) error {
 	if s.disk != nil {
 		s.disk.begin(batchSize(plan))
@@ -128,6 +131,8 @@ func (s *State) apply(verb string, plan []*update, then func()) error {
 			return s.fail(verb, plan[0].table.spec.Name, err)
 		}
 	}
+	s.view.Lock()
+	defer s.view.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, u := range plan {
@@ -187,21 +192,26 @@ func (s *State) Abort() {
 func (s *State) Close() error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
-	}
-	s.closed = true
-	s.change.Broadcast()
-	for s.readers > 0 {
-		s.change.Wait()
-	}
-	if s.disk == nil {
+	if !s.endReads() || s.disk == nil {
 		return nil
 	}
 	if err := s.disk.close(); err != nil {
 		return fmt.Errorf("close state %q: %w", s.opt.Dir, err)
 	}
 	return nil
+}
+
+// endReads lets no further read begin and waits for those under way. It says whether it was the first to do so.
+func (s *State) endReads() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.closed = true
+	s.change.Broadcast()
+	for s.readers > 0 {
+		s.change.Wait()
+	}
+	return true
 }

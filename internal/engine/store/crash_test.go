@@ -15,7 +15,7 @@ import (
 // commits, loads, flushes and compactions. Each must open as the state some transaction left, data and checkpoint
 // alike.
 func TestCrashLeavesSomeCommittedMoment(t *testing.T) {
-	const rounds, crashes = 4, 7
+	const rounds, crashes = 3, 6
 	caches := NewCaches(CacheOptions{MemtableBytes: 1, States: 1})
 	defer caches.Close()
 	behind := 0

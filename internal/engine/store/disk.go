@@ -23,13 +23,19 @@ const format = pebble.FormatWALSyncChunks
 type disk struct {
 	db    *pebble.DB
 	batch *pebble.Batch
+	dead  error // why the database must not be touched any more
 }
 
-func openDisk(dir string, fsys vfs.FS, caches *Caches, log *slog.Logger) (*disk, error) {
+// openDisk calls damaged, in any goroutine, when Pebble finds a file that it can't read.
+func openDisk(dir string, fsys vfs.FS, caches *Caches, log *slog.Logger, damaged func(error)) (*disk, error) {
 	opt := &pebble.Options{
 		FS: fsys, Cache: caches.cache, FileCache: caches.files, FormatMajorVersion: format,
 		MemTableSize: uint64(caches.memtable), MemTableStopWritesThreshold: 2,
 		Logger: logger{log.With("dir", dir)},
+		// Without this a damaged table would end the process.
+		EventListener: &pebble.EventListener{
+			DataCorruption: func(info pebble.DataCorruptionInfo) { damaged(info.Details) },
+		},
 	}
 	opt.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
 	opt.Levels[0].IndexBlockSize = 256 << 10 // one index per table: a point read costs one block less
@@ -48,14 +54,18 @@ func (d *disk) begin(size int) { d.batch = d.db.NewBatchWithSize(size) }
 
 // end writes the batch, all of it or nothing.
 func (d *disk) end() (err error) {
-	defer recoverFatal(&err)
+	defer recoverFatal(&err, &d.dead)
 	b := d.batch
 	d.batch = nil
 	return errors.Join(b.Commit(pebble.NoSync), b.Close())
 }
 
+// close leaves a dead database as it is: its locks are held by what died.
 func (d *disk) close() (err error) {
-	defer recoverFatal(&err)
+	if d.dead != nil {
+		return d.dead
+	}
+	defer recoverFatal(&err, &d.dead)
 	return d.db.Close()
 }
 

@@ -36,7 +36,7 @@ func (e *DamagedError) Unwrap() error { return e.Err }
 // damage makes a DamagedError of what Pebble says about unreadable files, and leaves other errors as they are: a full
 // disk or a missing right is not cured by removing anything.
 func damage(dir string, err error) error {
-	if pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errLayout) {
+	if pebble.IsCorruptionError(err) || errors.Is(err, pebble.ErrDBNotPristine) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errLayout) {
 		return &DamagedError{Dir: dir, Err: err}
 	}
 	return err
@@ -61,11 +61,13 @@ type fatal string
 
 func (f fatal) Error() string { return string(f) }
 
-func recoverFatal(err *error) {
+func recoverFatal(errs ...*error) {
 	switch f := recover().(type) {
 	case nil:
 	case fatal:
-		*err = f
+		for _, err := range errs {
+			*err = f
+		}
 	default:
 		panic(f)
 	}

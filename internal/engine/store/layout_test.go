@@ -73,10 +73,6 @@ func FuzzReadKeys(f *testing.F) {
 	f.Add(segments{60_000}.appendPlace(nil, windowPlace([]byte("a\x00"), at(-5), 3)), appendVersionValue(nil, []byte("v")))
 	f.Add(appendVersion(nil, []byte("\x00\xff"), -1), []byte{0})
 	f.Add(record{number: 3, layout: "kv"}.append(nil), []byte{2})
-	s, err := Open(Options{Specs: twinSpecs()})
-	if err != nil {
-		f.Fatal(err)
-	}
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		cut := segments{60_000}
 		if segment, p, err := readPlace(key); err == nil && segment == cut.start(p.at) && !bytes.Equal(cut.appendPlace(nil, p), key) {
@@ -91,6 +87,7 @@ func FuzzReadKeys(f *testing.F) {
 		if r, err := readRecord(key); err == nil && !bytes.Equal(r.append(nil), key) {
 			t.Errorf("record %v of %x", r, key)
 		}
+		s := openTest(t, Options{Specs: twinSpecs()})
 		for _, spec := range twinSpecs() { // an error is fine, a panic is not
 			_ = s.Load(spec.Name, []Change{{Key: key, Value: value, Time: at(5)}, {Key: key, Time: at(6)}}, 1)
 		}

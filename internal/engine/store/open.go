@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -85,7 +86,10 @@ func (s *State) openDatabase(onDisk []*table, caches *Caches) error {
 	if err := refuseForeign(s.opt.FS, dir); err != nil {
 		return err
 	}
-	d, err := openDisk(dir, s.opt.FS, caches, s.opt.Log)
+	if err := refuseHeadless(s.opt.FS, dir); err != nil {
+		return err
+	}
+	d, err := openDisk(dir, s.opt.FS, caches, s.opt.Log, s.damaged)
 	if err != nil {
 		return fmt.Errorf("open state: %w", damage(dir, err))
 	}
@@ -99,6 +103,9 @@ func (s *State) openDatabase(onDisk []*table, caches *Caches) error {
 	s.disk = d
 	return nil
 }
+
+// damaged makes the State fail when a file can't be read, whoever reads it.
+func (s *State) damaged(err error) { s.failWith(&DamagedError{Dir: s.opt.Dir, Err: err}) }
 
 // take makes a database this state's, or refuses it.
 func (d *disk) take(dir, identity string, tables []*table, origins map[string]string) (emptied []string, err error) {
@@ -122,6 +129,26 @@ func refuseForeign(fsys vfs.FS, dir string) error {
 		if !ours(name) {
 			return &ForeignError{Dir: dir, Reason: fmt.Sprintf("there is a file %q of another program", name)}
 		}
+	}
+	return nil
+}
+
+// refuseHeadless looks for files of a database whose beginning is missing: Pebble would begin a new one among them.
+func refuseHeadless(fsys vfs.FS, dir string) error {
+	names, err := fsys.List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open state: %w", err)
+	}
+	headless := slices.ContainsFunc(names, func(name string) bool {
+		return strings.HasPrefix(name, "MANIFEST-") || strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".sst")
+	})
+	if desc, err := pebble.Peek(dir, fsys); err != nil {
+		return fmt.Errorf("open state: %w", damage(dir, err))
+	} else if headless && !desc.Exists {
+		return fmt.Errorf("open state: %w", &DamagedError{Dir: dir, Err: errors.New("it has files, but nothing says which count")})
 	}
 	return nil
 }

@@ -70,9 +70,9 @@ func (c *committed) get(key []byte) (cell, bool) {
 		return cell{}, false
 	}
 	defer s.leave()
-	s.mu.Lock()
+	s.view.RLock()
 	published := t.published
-	s.mu.Unlock()
+	s.view.RUnlock()
 	if it := published.get(key); it != nil {
 		return cell{it.value, it.at}, it.mark == present
 	}
@@ -86,16 +86,16 @@ func (c *committed) get(key []byte) (cell, bool) {
 // cursor takes layer and ground under one lock: a ground that has moved on under an older layer would show a mixture.
 func (c *committed) cursor() (cursor, error) {
 	s, t := c.table.state, c.table
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	if !s.enter() {
 		return newMerged(), nil
 	}
+	s.view.RLock()
+	defer s.view.RUnlock()
 	ground, err := t.ground.cursor(nil)
 	if err != nil {
+		s.leave()
 		return nil, err
 	}
-	s.readers++
 	if t.published == nil {
 		return &readerCursor{newMerged(ground), c}, nil
 	}

@@ -52,7 +52,12 @@ type State struct {
 
 	disk *disk // nil if everything is in memory
 
-	applying sync.Mutex // held by whoever changes the ground; taken before mu
+	applying sync.Mutex // held by whoever changes the ground
+
+	// view is held for writing while the layer that readers see changes, and for reading by who must see layer and
+	// ground of one moment. Pebble may be called under it, and may call back (damaged), which takes mu: so nothing of
+	// Pebble is called under mu.
+	view sync.RWMutex // taken after applying and before mu
 
 	mu             sync.Mutex
 	change         *sync.Cond // of mu: sealed has become nil, readers 0, or the State has failed
@@ -178,7 +183,11 @@ func (s *State) Err() error {
 }
 
 func (s *State) fail(verb, store string, err error) error {
-	err = fmt.Errorf("%s store %q: %w", verb, store, damage(s.opt.Dir, err))
+	return s.failWith(fmt.Errorf("%s store %q: %w", verb, store, damage(s.opt.Dir, err)))
+}
+
+// failWith keeps the first error, wakes everybody who waits, and returns what is kept.
+func (s *State) failWith(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err.CompareAndSwap(nil, &err)

@@ -20,7 +20,7 @@ type table struct {
 
 	floor     int64  // stream time as it was when the store was last closed
 	record    record // GUARDED_BY(state.mu), and changed only under state.applying: what is noted of the ground
-	published *layer // GUARDED_BY(state.mu): committed, but perhaps not yet in the ground
+	published *layer // GUARDED_BY(state.view): committed, but perhaps not yet in the ground
 }
 
 // unknown is the observed time of a State that was told of none.

@@ -57,7 +57,7 @@ func TestTreeIsASortedMapWithSnapshots(t *testing.T) {
 				if k := key.Draw(t, "key"); tr.get([]byte(k)) != twin[k] {
 					t.Fatalf("get %s: another item", k)
 				}
-				for i := range snapshots {
+				for i := max(0, len(snapshots)-2); i < len(snapshots); i++ {
 					compareTree(t, snapshots[i], copies[i], from)
 				}
 			},
