@@ -165,8 +165,9 @@ func (d decimal) trimmed() decimal {
 	return d.with(c)
 }
 
-// append writes the number as JSON, without exponent.
-func (d decimal) append(dst []byte) []byte {
+// text is the number as JSON, without exponent.
+func (d decimal) text() []byte {
+	var dst []byte
 	if d.scale <= 0 && d.large == nil {
 		return strconv.AppendInt(dst, d.small, 10)
 	}

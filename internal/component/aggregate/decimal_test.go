@@ -41,7 +41,7 @@ func TestDecimalsAgreeWithFractions(t *testing.T) {
 			"difference": {x.add(y.negated()), new(big.Rat).Sub(p, q)},
 			"trimmed":    {x.trimmed(), p},
 		} {
-			text := c.have.append(nil)
+			text := c.have.text()
 			if !json.Valid(text) || ratOf(t, string(text)).Cmp(c.want) != 0 {
 				t.Fatalf("%s of %s and %s is %s, want %s", name, a, b, text, c.want)
 			}
@@ -50,7 +50,7 @@ func TestDecimalsAgreeWithFractions(t *testing.T) {
 			t.Fatalf("%s against %s: %d", a, b, x.compare(y))
 		}
 		n := rapid.Int64Range(1, 1_000_000).Draw(t, "n")
-		quotient := x.over(n).append(nil)
+		quotient := x.over(n).text()
 		wanted := new(big.Rat).Quo(p, new(big.Rat).SetInt64(n))
 		off := new(big.Rat).Abs(new(big.Rat).Sub(ratOf(t, string(quotient)), wanted))
 		bound := new(big.Rat).Mul(new(big.Rat).Abs(wanted), new(big.Rat).SetFrac(big.NewInt(1), tenTo(quotientDigits-1)))
@@ -72,7 +72,7 @@ func TestQuotientsAreRoundedHalfToEven(t *testing.T) {
 		{"1.00000000000000000000000000000000051", 1, "1.000000000000000000000000000000001"},
 	} {
 		d, err := parseDecimal([]byte(c.number))
-		if have := string(d.over(c.n).append(nil)); err != nil || have != c.want {
+		if have := string(d.over(c.n).text()); err != nil || have != c.want {
 			t.Errorf("%s / %d: have %s, want %s", c.number, c.n, have, c.want)
 		}
 	}
@@ -87,7 +87,7 @@ func FuzzParseDecimal(f *testing.F) {
 		if err != nil {
 			return
 		}
-		text := d.append(nil)
+		text := d.text()
 		again, err := parseDecimal(text)
 		if err == nil && again.compare(d) != 0 {
 			t.Errorf("%q is written %q", b, text)

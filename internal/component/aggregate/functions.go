@@ -135,7 +135,7 @@ func addNumber(total, number []byte, negated bool) ([]byte, error) {
 	if negated {
 		b = b.negated()
 	}
-	return a.add(b).append(nil), nil
+	return a.add(b).text(), nil
 }
 
 func numberOf(raw []byte) (decimal, error) {
@@ -184,7 +184,7 @@ func (average) by(v value, number []byte, by int64, negated bool) (value, error)
 		if err != nil {
 			return v, err
 		}
-		out.shown = d.over(n).append(nil)
+		out.shown = d.over(n).text()
 	}
 	return out, nil
 }

@@ -212,7 +212,7 @@ func canonical(raw []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return d.trimmed().append(nil), nil
+		return d.trimmed().text(), nil
 	}
 	return bytes.TrimSpace(raw), nil
 }

@@ -157,6 +157,8 @@ type Aggregate struct {
 	ctx  processor.Context
 	mode mode
 	mark marker
+	// final gives out the windows that close; nil if results are given out at every change.
+	final *finals
 
 	removed record.Record // scratch: the record whose value is removed
 }
@@ -192,6 +194,11 @@ func (a *Aggregate) Open(c processor.Context) error {
 
 // Process implements processor.Processor.
 func (a *Aggregate) Process(input int, r *record.Record) error {
+	if a.final != nil {
+		if err := a.final.close(r); err != nil {
+			return err
+		}
+	}
 	if r.Key == nil || r.Value == nil && (!a.o.Table || r.Old == nil) {
 		a.dropped.Add(1)
 		return nil

@@ -13,10 +13,9 @@ import (
 // fixed is an aggregate over tumbling or hopping windows.
 type fixed struct {
 	*Aggregate
-	spec  window.Spec
-	main  store.Windows
-	final *finals         // nil: results at every change
-	open  []window.Window // scratch: of the record at work
+	spec window.Spec
+	main store.Windows
+	open []window.Window // scratch: of the record at work
 }
 
 var errRemoveFromWindow = errors.New("a row of a table was removed from the group, which windows cannot do: nobody knows when it was added")
@@ -33,11 +32,6 @@ func newFixed(a *Aggregate, c processor.Context) *fixed {
 func (f *fixed) process(in *Input, r *record.Record) error {
 	if takeChange(r) {
 		return errRemoveFromWindow
-	}
-	if f.final != nil {
-		if err := f.final.close(r); err != nil {
-			return err
-		}
 	}
 	if f.find(r); len(f.open) == 0 {
 		f.giveLate(r)

@@ -23,7 +23,7 @@ const (
 
 var errHeld = errors.New("a held record ends too early or is of another version")
 
-func appendHeld(dst []byte, r *record.Record) []byte {
+func holdRecord(r *record.Record) []byte {
 	var flags byte
 	if r.Value != nil {
 		flags |= hasValue
@@ -31,6 +31,7 @@ func appendHeld(dst []byte, r *record.Record) []byte {
 	if r.Old != nil {
 		flags |= hasOld
 	}
+	dst := make([]byte, 0, 64+r.Size()+len(r.Old)+8*len(r.Headers)+len(r.Origin.Topic))
 	dst = appendMillis(append(dst, heldVersion, byte(r.Format), flags), r.Time.UnixMilli())
 	dst = appendBytes(appendBytes(dst, r.Value), r.Old)
 	dst = binary.AppendUvarint(dst, uint64(len(r.Headers)))
@@ -58,7 +59,7 @@ func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// readHeld reads what appendHeld wrote; the record shares b.
+// readHeld reads what holdRecord wrote; the record shares b.
 func readHeld(b []byte) (*record.Record, error) {
 	if len(b) < 11 || b[0] != heldVersion || b[1] > byte(record.Text) {
 		return nil, errHeld

@@ -17,7 +17,6 @@ type sessions struct {
 	*Aggregate
 	spec  window.Spec
 	main  store.Sessions
-	final *finals
 	found []session // scratch: what the record at work joins, by start
 }
 
@@ -39,11 +38,6 @@ func newSessions(a *Aggregate, c processor.Context) *sessions {
 func (s *sessions) process(in *Input, r *record.Record) error {
 	if takeChange(r) {
 		return errRemoveFromWindow
-	}
-	if s.final != nil {
-		if err := s.final.close(r); err != nil {
-			return err
-		}
 	}
 	s.find(r.Key, r.Time)
 	if len(s.found) == 0 && s.spec.Late(r.Time, s.ctx.StreamTime()) {

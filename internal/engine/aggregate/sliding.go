@@ -29,7 +29,6 @@ type sliding struct {
 	*Aggregate
 	spec  window.Spec
 	main  store.Windows
-	final *finals
 	views []view   // scratch: the windows around the record at work, by start
 	edits []change // scratch
 }
@@ -67,11 +66,6 @@ func newSliding(a *Aggregate, c processor.Context) *sliding {
 func (s *sliding) process(in *Input, r *record.Record) error {
 	if takeChange(r) {
 		return errRemoveFromWindow
-	}
-	if s.final != nil {
-		if err := s.final.close(r); err != nil {
-			return err
-		}
 	}
 	if s.spec.Late(r.Time, s.ctx.StreamTime()) {
 		s.giveLate(r)

@@ -104,7 +104,7 @@ func (s *Suppress) holdWindow(r *record.Record, w window.Window) {
 		return
 	}
 	r.Old = nil
-	s.pending.put(key, w.Start, store.Entry{Value: appendHeld(nil, r), Time: r.Time})
+	s.pending.put(key, w.Start, store.Entry{Value: holdRecord(r), Time: r.Time})
 	s.pending.await(key, w.Start, closes)
 }
 
@@ -117,7 +117,7 @@ func (s *Suppress) hold(r *record.Record, w window.Window) {
 		}
 	}
 	key := r.Key
-	s.pending.put(key, w.Start, store.Entry{Value: appendHeld(nil, r), Time: r.Time})
+	s.pending.put(key, w.Start, store.Entry{Value: holdRecord(r), Time: r.Time})
 	if !held {
 		s.pending.await(key, w.Start, s.ctx.StreamTime().Add(s.o.Limit))
 	}

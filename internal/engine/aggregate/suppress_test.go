@@ -195,7 +195,7 @@ func TestHeldRecordsAreReadBack(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "headers") {
 			r.Headers = append(r.Headers, record.Header{Key: rapid.String().Draw(t, "name"), Value: draw(t, "header")})
 		}
-		have, err := readHeld(appendHeld(nil, r))
+		have, err := readHeld(holdRecord(r))
 		if err != nil || !reflect.DeepEqual(have, r) {
 			t.Fatalf("have %+v, %v, want %+v", have, err, r)
 		}
@@ -203,7 +203,7 @@ func TestHeldRecordsAreReadBack(t *testing.T) {
 }
 
 func FuzzReadHeld(f *testing.F) {
-	f.Add(appendHeld(nil, rec("k", "v", 1)))
+	f.Add(holdRecord(rec("k", "v", 1)))
 	f.Add([]byte{heldVersion})
 	f.Add(bytes.Repeat([]byte{1}, 40))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -211,7 +211,7 @@ func FuzzReadHeld(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := readHeld(appendHeld(nil, r))
+		again, err := readHeld(holdRecord(r))
 		if err != nil || !reflect.DeepEqual(again, r) {
 			t.Errorf("%x: have %+v, then %+v, %v", b, r, again, err)
 		}

@@ -158,3 +158,12 @@ func TestASessionThatHasClosedStaysAsItIs(t *testing.T) {
 	out = append(out, b.do(rec("k", "b", 5))...)     // would have gone on with it, and is not late itself
 	wantLines(t, show(out), "0 k[0,0] -->a @0", "0 other[6,6] -->x @6", "0 k[5,5] -->b @5")
 }
+
+// TestARecordThatIsDroppedMovesTheTimeAllTheSame: what has closed is not held back until a record comes that counts.
+func TestARecordThatIsDroppedMovesTheTimeAllTheSame(t *testing.T) {
+	o := concat()
+	o.Window, o.Results = &window.Spec{Size: 10 * ms}, Final
+	b := open1(t, o)
+	b.do(rec("k", "v", 5))
+	wantLines(t, show(b.do(&record.Record{Value: []byte("x"), Time: at(10)})), "0 k[0,10] -->v @5")
+}
