@@ -126,6 +126,8 @@ type taskMember struct {
 	balance.Subscription
 }
 
+// newTaskMember reads what a member says of itself. One that says it in a version not known here has nothing that is known,
+// but takes part.
 func newTaskMember(m kmsg.JoinGroupResponseMember) (taskMember, error) {
 	meta := kmsg.NewConsumerMemberMetadata()
 	if err := meta.ReadFrom(m.ProtocolMetadata); err != nil {
@@ -133,7 +135,7 @@ func newTaskMember(m kmsg.JoinGroupResponseMember) (taskMember, error) {
 	}
 	said, err := balance.ParseSubscription(meta.UserData)
 	if err != nil {
-		return taskMember{}, fmt.Errorf("member %q: %w", m.MemberID, err)
+		said = balance.Subscription{}
 	}
 	member := taskMember{member: m.MemberID, id: cmp.Or(deref(m.InstanceID), m.MemberID), generation: meta.Generation, Subscription: said}
 	member.topics, member.owned = map[string]bool{}, map[TopicPartition]bool{}

@@ -335,3 +335,25 @@ func TestNothingMovesThatNeedNot(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkPlan is a member that joins a large group.
+func BenchmarkPlan(b *testing.B) {
+	const members, tasks = 100, 4000
+	in := Input{Standbys: 1}
+	for i := range members {
+		in.Members = append(in.Members, Member{ID: fmt.Sprintf("m%03d", i), Process: fmt.Sprintf("p%d", i/2), Lags: map[Task]int64{}})
+	}
+	for i := range tasks {
+		task := Task{fmt.Sprintf("s%d", i%4), int32(i / 4)}
+		in.Tasks = append(in.Tasks, task)
+		if owner := i % (members - 1); true {
+			in.Members[owner].Owns = append(in.Members[owner].Owns, task)
+			other := (owner + 2) % (members - 1)
+			in.Members[other].Standby = append(in.Members[other].Standby, task)
+			in.Members[other].Lags[task] = 0
+		}
+	}
+	for b.Loop() {
+		Plan(in)
+	}
+}
