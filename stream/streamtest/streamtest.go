@@ -68,7 +68,7 @@ type Driver struct {
 	dead    []DeadLetter
 	asked   bool // for dead letters
 	closed  bool
-	open    int  // records worked on since the last commit
+	open    int // records worked on since the last commit
 }
 
 // DeadLetter is a record that could not be worked on.
@@ -236,7 +236,7 @@ func (d *Driver) Restart() {
 // topic is a topic in memory.
 type topic struct {
 	parts   [][]*record.Record
-	order   []place // of all records, as they came
+	order   []place              // of all records, as they came
 	hash    kgo.TopicPartitioner // nil if there is one partition
 	keyless int
 }
@@ -285,3 +285,20 @@ func (d *Driver) global(name string) store.KeyValue {
 	}
 	return nil
 }
+
+// Plain is a T where there is no test, as in examples: it panics where a test would fail.
+type Plain struct{}
+
+var _ T = Plain{}
+
+// Helper implements T.
+func (Plain) Helper() {}
+
+// Fatalf implements T.
+func (Plain) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+// Errorf implements T.
+func (Plain) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+// Cleanup implements T: what is to be done at the end is left to Close.
+func (Plain) Cleanup(func()) {}
