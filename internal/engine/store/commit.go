@@ -128,7 +128,7 @@ func (s *State) apply(verb string, plan []*update, then func()) error {
 	}
 	if s.disk != nil {
 		if err := s.disk.end(); err != nil {
-			return s.fail(verb, plan[0].table.spec.Name, err)
+			return s.failWith(fmt.Errorf("%s state %q: %w", verb, s.opt.Dir, damage(s.opt.Dir, err)))
 		}
 	}
 	s.view.Lock()

@@ -20,6 +20,8 @@ type layer struct {
 	pins   int  // cursors at work on the open layer; they must see it as it was
 	shared bool // the nodes of ordered are those a cursor began with
 
+	order []*item // what sorted returned, as long as nothing was written since
+
 	mu      sync.Mutex // guards the building of ordered once the layer is sealed
 	ordered *tree      // of the same items; nil until somebody scans
 }
@@ -69,6 +71,7 @@ func (l *layer) restore(before item) {
 
 // set changes an item; in a copy if a cursor might be looking at it.
 func (l *layer) set(it *item, value []byte, at int64, m mark) {
+	l.order = nil
 	if l.pins > 0 {
 		it = l.replace(it)
 	}
@@ -127,8 +130,17 @@ func (l *layer) tree() *tree {
 	return l.ordered
 }
 
+// sort is for the writer: it sorts for Changes and, if nothing is written in between, for Commit.
+func (l *layer) sort() []*item {
+	l.order = l.sorted()
+	return l.order
+}
+
 // sorted returns the items of the layer by key, without those that say nothing.
 func (l *layer) sorted() []*item {
+	if l.order != nil {
+		return l.order
+	}
 	items := make([]*item, 0, len(l.byKey))
 	for _, it := range l.byKey {
 		if it.mark != void {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -58,7 +59,7 @@ func readKey(b []byte) (key, rest []byte, err error) {
 		case 1:
 			return key, b[from:], nil
 		case 0xff:
-			key = append(key[:len(key):len(key)], 0)
+			key = append(slices.Clip(key), 0)
 		default:
 			return nil, nil, fmt.Errorf("a key with the escape %#x: %w", escape, errLayout)
 		}
@@ -142,11 +143,11 @@ const (
 	versionValue   byte = 1 // the value follows
 )
 
-func appendVersionValue(b, value []byte) []byte {
+func writeVersionValue(value []byte) []byte {
 	if value == nil {
-		return append(b, versionDeleted)
+		return []byte{versionDeleted}
 	}
-	return append(append(b, versionValue), value...)
+	return append(append(make([]byte, 0, 1+len(value)), versionValue), value...)
 }
 
 // readVersionValue returns nil for a deletion.

@@ -24,10 +24,10 @@ func TestLayoutsAreThoseOfTheDocs(t *testing.T) {
 		{"session", cut.appendPlace(nil, sessionPlace([]byte("k"), at(1000), at(301_000))),
 			"80000000000493e0" + "6b" + "0001" + "80000000000497c8" + "80000000000003e8"},
 		{"version", appendVersion(nil, []byte("k"), 1000), "6b" + "0001" + "7ffffffffffffc17"},
-		{"value of a version", appendVersionValue(nil, []byte("v")), "0176"},
-		{"empty value of a version", appendVersionValue(nil, []byte{}), "01"},
-		{"deletion", appendVersionValue(nil, nil), "00"},
-		{"record", record{number: 3, checkpoint: 258, observed: -1, layout: "kv", origin: "o"}.append(nil),
+		{"value of a version", writeVersionValue([]byte("v")), "0176"},
+		{"empty value of a version", writeVersionValue([]byte{}), "01"},
+		{"deletion", writeVersionValue(nil), "00"},
+		{"record", record{number: 3, checkpoint: 258, observed: -1, layout: "kv", origin: "o"}.bytes(),
 			"0003" + "0000000000000102" + "ffffffffffffffff" + "0002" + "6b76" + "6f"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -70,9 +70,9 @@ func TestKeysSortAsTheirParts(t *testing.T) {
 // FuzzReadKeys feeds the decoders what a foreign changelog may have.
 func FuzzReadKeys(f *testing.F) {
 	f.Add([]byte{}, []byte{})
-	f.Add(segments{60_000}.appendPlace(nil, windowPlace([]byte("a\x00"), at(-5), 3)), appendVersionValue(nil, []byte("v")))
+	f.Add(segments{60_000}.appendPlace(nil, windowPlace([]byte("a\x00"), at(-5), 3)), writeVersionValue([]byte("v")))
 	f.Add(appendVersion(nil, []byte("\x00\xff"), -1), []byte{0})
-	f.Add(record{number: 3, layout: "kv"}.append(nil), []byte{2})
+	f.Add(record{number: 3, layout: "kv"}.bytes(), []byte{2})
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		cut := segments{60_000}
 		if segment, p, err := readPlace(key); err == nil && segment == cut.start(p.at) && !bytes.Equal(cut.appendPlace(nil, p), key) {
@@ -81,10 +81,10 @@ func FuzzReadKeys(f *testing.F) {
 		if k, at, err := readVersion(key); err == nil && !bytes.Equal(appendVersion(nil, k, at), key) {
 			t.Errorf("version %x %d of %x", k, at, key)
 		}
-		if v, err := readVersionValue(value); err == nil && !bytes.Equal(appendVersionValue(nil, v), value) {
+		if v, err := readVersionValue(value); err == nil && !bytes.Equal(writeVersionValue(v), value) {
 			t.Errorf("value %x of %x", v, value)
 		}
-		if r, err := readRecord(key); err == nil && !bytes.Equal(r.append(nil), key) {
+		if r, err := readRecord(key); err == nil && !bytes.Equal(r.bytes(), key) {
 			t.Errorf("record %v of %x", r, key)
 		}
 		s := openTest(t, Options{Specs: twinSpecs()})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -27,10 +28,10 @@ type record struct {
 	origin     string
 }
 
-func storeKey(name string) []byte { return append(metaStore[:len(metaStore):len(metaStore)], name...) }
+func storeKey(name string) []byte { return append(slices.Clip(metaStore), name...) }
 
-func (r record) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, r.number)
+func (r record) bytes() []byte {
+	b := binary.BigEndian.AppendUint16(nil, r.number)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.checkpoint))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.observed))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.layout)))
@@ -186,5 +187,5 @@ func (d *disk) table(number uint16) *diskTable {
 
 // note adds the record of a store to the batch.
 func (d *disk) note(store string, r record) error {
-	return d.batch.Set(storeKey(store), r.append(nil), nil)
+	return d.batch.Set(storeKey(store), r.bytes(), nil)
 }

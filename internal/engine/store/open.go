@@ -47,8 +47,11 @@ func (s *State) addAll() error {
 		if spec.Kind > KindVersioned {
 			return fmt.Errorf("the store %q is of an unknown kind", spec.Name)
 		}
-		if spec.Kind != KindKeyValue && spec.Retention < time.Millisecond {
+		if spec.Kind != KindKeyValue && spec.Retention == 0 {
 			return fmt.Errorf("the %s store %q needs a retention", spec.Kind, spec.Name)
+		}
+		if spec.Retention != 0 && spec.Retention < time.Millisecond {
+			return fmt.Errorf("the store %q has the retention %v: the least is a millisecond", spec.Name, spec.Retention)
 		}
 		t := &table{state: s, spec: spec, cut: segmentsOf(spec.Retention), keep: spec.Retention.Milliseconds(), expired: unknown}
 		s.tables = append(s.tables, t)
@@ -105,7 +108,7 @@ func (s *State) openDatabase(onDisk []*table, caches *Caches) error {
 }
 
 // damaged makes the State fail when a file can't be read, whoever reads it.
-func (s *State) damaged(err error) { s.failWith(&DamagedError{Dir: s.opt.Dir, Err: err}) }
+func (s *State) damaged(err error) { _ = s.failWith(&DamagedError{Dir: s.opt.Dir, Err: err}) }
 
 // take makes a database this state's, or refuses it.
 func (d *disk) take(dir, identity string, tables []*table, origins map[string]string) (emptied []string, err error) {

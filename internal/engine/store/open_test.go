@@ -139,6 +139,7 @@ func TestOpenChecksSpecs(t *testing.T) {
 	}{
 		{"the same name twice", `two stores of the name "a"`, []Spec{{Name: "a"}, {Name: "a"}}},
 		{"windows for ever", "needs a retention", []Spec{{Name: "a", Kind: KindWindow}}},
+		{"a retention that never was", "the least is a millisecond", []Spec{{Name: "a", Retention: -time.Second}}},
 		{"no such kind", "unknown kind", []Spec{{Name: "a", Kind: 9}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -154,7 +154,7 @@ func (s *State) Changes(visit func(Change) error) error {
 		if t.spec.Unlogged {
 			continue
 		}
-		for _, it := range t.open.sorted() {
+		for _, it := range t.open.sort() {
 			c := Change{Store: t.spec.Name, Key: it.user(), Value: it.value, Time: timeOf(it.at)}
 			if err := visit(c); err != nil {
 				return fmt.Errorf("log a change of store %q: %w", t.spec.Name, err)

@@ -40,7 +40,7 @@ func (v *versions) Put(key []byte, e Entry) {
 	if at <= v.r.horizon() && !v.makeRoom(w, key, at) {
 		return
 	}
-	w.put(v.point(key, at), appendVersionValue(nil, e.Value), at)
+	w.put(v.point(key, at), writeVersionValue(e.Value), at)
 }
 
 // makeRoom says whether a version as old as the horizon would be seen. If only a deletion stands before it, that is
