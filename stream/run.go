@@ -107,6 +107,15 @@ func (t *Topology) Run(ctx context.Context, o Options) error {
 	return errors.Join(err, n.Stop(), n.Failed())
 }
 
+// Node is what Run starts, for tools of this repository that disturb it.
+func (t *Topology) Node(o Options) (host.Options, error) {
+	b, err := t.build()
+	if err != nil {
+		return host.Options{}, err
+	}
+	return t.nodeOptions(b, o), nil
+}
+
 func (t *Topology) nodeOptions(b *built, o Options) host.Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -49,7 +49,7 @@ type Env struct {
 type Unsafe struct {
 	RestoreToStable bool // stores are restored to the end of what is committed, not of what is written
 	NoBuffer        bool // what is written to stores is there before its transaction is committed
-	NoFence         bool // ids are new at every start, so that a predecessor is not fenced
+	NoFence         bool // ids are new at every start and offsets taken from anybody, so that a predecessor goes on
 }
 
 // component is the part of an Env that a component sees.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -197,8 +198,9 @@ func (s *session) loop(ctx, live context.Context) error {
 
 func (s *session) join(live context.Context) error {
 	cfg := kafka.TransactorConfig{
-		Config: s.w.env.Kafka, Group: s.plan.Group, ID: s.w.id,
+		Config: s.w.env.Kafka, Group: s.plan.Group, ID: s.id(),
 		Transactional: s.w.transactional,
+		Unfenced:      s.w.env.Unsafe.NoFence,
 		MaxRecord:     s.w.engine.maxRecord,
 		Manual:        map[string]bool{s.plan.Parked: true, s.plan.DeadLetters: true},
 		Tracked:       make(map[string]bool),
@@ -220,6 +222,14 @@ func (s *session) join(live context.Context) error {
 	tx, err := kafka.NewTransactor(cfg)
 	s.tx = tx
 	return err
+}
+
+// id names the member. Being the same in all lives of the worker is what ends a predecessor.
+func (s *session) id() string {
+	if s.w.env.Unsafe.NoFence {
+		return s.w.id + "." + strconv.FormatInt(time.Now().UnixNano(), 36)
+	}
+	return s.w.id
 }
 
 // close ends the lanes' work and the member. The order matters: lanes first, so that nothing of this session is still
@@ -574,7 +584,7 @@ func (s *session) rebalance(live context.Context, r rebalance) error {
 	case err != nil:
 	case r.kind == assigned:
 		err = s.assign(live, r)
-	case r.kind == revoked:
+	case r.kind == revoked, s.w.env.Unsafe.NoFence:
 		err = s.commitNow(live)
 		s.drop(r.partitions)
 	default:

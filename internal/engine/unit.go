@@ -297,6 +297,12 @@ func (s *session) writeChangelogs(live context.Context) error {
 			return fmt.Errorf("write changelogs of stage %q partition %d: %w", u.stage.Name, u.id.n, err)
 		}
 		u.state.Seal()
+		if s.w.env.Unsafe.NoBuffer {
+			if err := u.state.Commit(nil); err != nil {
+				return err
+			}
+			u.state.Seal()
+		}
 	}
 	return nil
 }

@@ -78,7 +78,9 @@ func (t *Transactor) commitOffsets(ctx context.Context, offsets Offsets, meta Me
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
 	req.TransactionalID, req.Group = t.cfg.ID, t.cfg.Group
 	req.ProducerID, req.ProducerEpoch = id, epoch
-	req.MemberID, req.Generation, req.InstanceID = member, generation, &t.cfg.ID
+	if !t.cfg.Unfenced {
+		req.MemberID, req.Generation, req.InstanceID = member, generation, &t.cfg.ID
+	}
 	for topic, partitions := range offsets {
 		rt := kmsg.NewTxnOffsetCommitRequestTopic()
 		rt.Topic = topic

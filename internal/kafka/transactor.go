@@ -47,6 +47,7 @@ type TransactorConfig struct {
 	MaxRecord     func(topic string) int32 // largest record batch the topic takes, in bytes; nil means Kafka's default
 	Transactional bool                     // else offsets are committed after the flush, without a transaction
 	Tracked       map[string]bool          // topics whose written offsets Written reports
+	Unfenced      bool                     // for proof only: offsets are committed whatever the group has decided meanwhile
 
 	// The rebalance callbacks. The group waits for them; partitions given up are still owned while Revoked runs.
 	// Assigned runs after the id's last transaction has ended, with what the group has committed for the partitions

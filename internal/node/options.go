@@ -9,6 +9,7 @@ import (
 
 	"ravenswood.dev/internal/broker"
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/engine"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/manifest"
 )
@@ -40,6 +41,7 @@ type Options struct {
 	Output     io.Writer           // where the services' own output goes, each line with its service's name
 	Log        *slog.Logger
 	At         func(step string) // called at named steps of a commit, for crash tests; nil does nothing
+	Unsafe     engine.Unsafe     // guarantees switched off, for tests that show that they are needed. No flag reaches it
 
 	// Embedded changes how the embedded broker is started, for crash tests; nil changes nothing. No flag reaches it.
 	Embedded func(*broker.Options)
