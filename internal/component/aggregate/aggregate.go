@@ -234,7 +234,7 @@ func open(c *Config, _ component.Env) (processor.Processor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open aggregate: %w", err)
 	}
-	return aggregate.New(o), nil
+	return aggregate.InBolt(aggregate.New(o)), nil
 }
 
 // expression is an expression of the settings, by the name of the setting.

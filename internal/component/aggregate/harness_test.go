@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ func open1(t *testing.T, text string) *task {
 	if problems := d.Check(c); problems != nil {
 		t.Fatal(problems)
 	}
-	state, err := store.Open(store.Options{Specs: d.Shape(c).Stores})
+	state, err := store.Open(store.Options{Specs: placed(d.Shape(c).Stores)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,4 +105,12 @@ func (k *task) Partition() int32                    { return 0 }
 func (k *task) Log() *slog.Logger                   { return slog.New(slog.DiscardHandler) }
 func (k *task) Schedule(processor.Clock, time.Duration, func(time.Time) error) func() {
 	panic("not used")
+}
+
+// placed names stores as a plan does.
+func placed(specs []store.Spec) []store.Spec {
+	for i := range specs {
+		specs[i].Name = strings.TrimSuffix("b-"+specs[i].Name, "-")
+	}
+	return specs
 }

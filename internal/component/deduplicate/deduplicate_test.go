@@ -30,7 +30,7 @@ func open1(t *testing.T, c *Config) *task {
 	if problems := d.Check(c); problems != nil {
 		t.Fatal(problems)
 	}
-	state, err := store.Open(store.Options{Specs: d.Shape(c).Stores})
+	state, err := store.Open(store.Options{Specs: placed(d.Shape(c).Stores)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +53,7 @@ func (k *task) Emit(port int, r *record.Record) {
 	k.out = append(k.out, string(r.Value))
 }
 func (k *task) Windows(name string) store.Windows { return k.state.Windows(name) }
+func (k *task) Bolt() string                      { return "b" }
 func (k *task) StreamTime() time.Time             { return k.now }
 
 func (k *task) do(key, value string, at time.Duration) error {
@@ -143,4 +144,12 @@ func TestExamplesRun(t *testing.T) {
 			t.Errorf("%s: %d records of 3 equal ones went through", e.Title, len(k.out))
 		}
 	}
+}
+
+// placed names stores as a plan does.
+func placed(specs []store.Spec) []store.Spec {
+	for i := range specs {
+		specs[i].Name = strings.TrimSuffix("b-"+specs[i].Name, "-")
+	}
+	return specs
 }

@@ -122,7 +122,7 @@ func open(c *Config, _ component.Env) (processor.Processor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open window: %w", err)
 	}
-	return aggregate.New(o), nil
+	return aggregate.InBolt(aggregate.New(o)), nil
 }
 
 // basket collects records into {"count": n, "records": [...]}.

@@ -31,7 +31,7 @@ func open1(t *testing.T, settings string) *task {
 	if problems := d.Check(c); problems != nil {
 		t.Fatal(problems)
 	}
-	state, err := store.Open(store.Options{Specs: d.Shape(c).Stores})
+	state, err := store.Open(store.Options{Specs: placed(d.Shape(c).Stores)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +61,7 @@ func (k *task) Emit(port int, r *record.Record) {
 func (k *task) KeyValue(name string) store.KeyValue { return k.state.KeyValue(name) }
 func (k *task) Windows(name string) store.Windows   { return k.state.Windows(name) }
 func (k *task) Sessions(name string) store.Sessions { return k.state.Sessions(name) }
+func (k *task) Bolt() string                        { return "b" }
 func (k *task) StreamTime() time.Time               { return k.now }
 
 func (k *task) do(key, value string, ms int64) error {
@@ -147,4 +148,12 @@ func TestExamplesRun(t *testing.T) {
 			t.Errorf("%s: %q", e.Title, k.out)
 		}
 	}
+}
+
+// placed names stores as a plan does.
+func placed(specs []store.Spec) []store.Spec {
+	for i := range specs {
+		specs[i].Name = strings.TrimSuffix("b-"+specs[i].Name, "-")
+	}
+	return specs
 }

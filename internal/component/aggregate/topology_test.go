@@ -1,0 +1,125 @@
+package aggregate_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/component/all"
+	"ravenswood.dev/internal/engine/stage"
+	"ravenswood.dev/internal/engine/store"
+	"ravenswood.dev/internal/manifest"
+	"ravenswood.dev/internal/record"
+	"ravenswood.dev/internal/topology"
+)
+
+const sales = `
+apiVersion: ravenswood.dev/v1alpha1
+kind: Topology
+metadata: {name: sales}
+spec:
+  spouts:
+    orders: {topic: {name: orders}}
+  bolts:
+    once: {from: orders, deduplicate: {id: event.id, within: 1h}}
+    totals: {from: once, aggregate: {compute: {orders: count, revenue: {sum: event.total}}}}
+    hourly: {from: once, aggregate: {window: {tumbling: 1h, grace: 5m}, results: final, key: windowed, compute: {average: {average: event.total}}}}
+    visits: {from: once, window: {window: {session: 30m}, collect: event.id}}
+  sinks:
+    totals-out: {from: totals, topic: {name: totals}}
+    hourly-out: {from: hourly, topic: {name: hourly}}
+    visits-out: {from: visits, topic: {name: visits}}
+    late-out: {from: [once.late, hourly.late, visits.late], topic: {name: late}}
+`
+
+// TestBoltsOfFilesInATask takes the bolts from a file through the planner into a task.
+func TestBoltsOfFilesInATask(t *testing.T) {
+	plan := planOf(t, sales)
+	if len(plan.Stages) != 1 {
+		t.Fatalf("%d stages, want one: all keep the key", len(plan.Stages))
+	}
+	var specs []store.Spec
+	for _, s := range plan.Stages[0].Stores {
+		specs = append(specs, s.Spec)
+	}
+	state, err := store.Open(store.Options{Specs: specs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := stage.New(stage.Config{Plan: plan, State: state, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Env: func(bolt string) component.Env { return component.Env{Name: bolt} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []struct {
+		key, value string
+		minute     int64
+		want       string
+	}{
+		{"a", `{"id":1,"total":1.10}`, 1, `totals a {"orders":1,"revenue":1.10}`},
+		{"a", `{"id":1,"total":1.10}`, 2, ``},
+		{"a", `{"id":2,"total":2.20}`, 20, `totals a {"orders":2,"revenue":3.30}`},
+		{"b", `{"id":1,"total":5}`, 64, `totals b {"orders":1,"revenue":5}
+visits a {"count":2,"records":[1,2]}`},
+		{"a", `{"id":3,"total":3}`, 59, `totals a {"orders":3,"revenue":6.30}`},
+		{"b", `{"id":2,"total":5}`, 65, `totals b {"orders":2,"revenue":10}
+hourly a@0/3600000 {"average":2.1}`},
+		{"a", `{"id":4,"total":1}`, 58, `totals a {"orders":4,"revenue":7.30}
+late a {"id":4,"total":1}`},
+		{"a", `{"id":5}`, 66, `error`},
+	} {
+		r := &record.Record{Key: []byte(s.key), Value: []byte(s.value), Format: record.JSON, Time: time.UnixMilli(s.minute * 60_000)}
+		if have := arrive(plan, task, r); !sameLines(have, s.want) {
+			t.Errorf("%s %s in minute %d:\nhave\n%s\nwant\n%s", s.key, s.value, s.minute, have, s.want)
+		}
+	}
+}
+
+func planOf(t *testing.T, text string) *topology.Plan {
+	t.Helper()
+	set, problems := manifest.Parse("sales.yaml", ".", []byte(strings.TrimSpace(text)), all.Components())
+	plans, more := topology.Build(set, all.Components())
+	for _, p := range append(problems, more...) {
+		if p.Severity == manifest.SeverityError {
+			t.Fatal(p)
+		}
+	}
+	return plans[0]
+}
+
+// arrive takes a record through the task: "topic key value" for each that comes out.
+func arrive(plan *topology.Plan, task *stage.Task, r *record.Record) string {
+	var work []stage.Work
+	for _, to := range plan.Inputs[0].Next {
+		work = append(work, stage.Work{Target: to, Record: r})
+	}
+	done, err := task.Process(context.Background(), work)
+	if err != nil {
+		return "error"
+	}
+	var out []string
+	for _, o := range done {
+		out = append(out, fmt.Sprintf("%s %s %s", plan.Sinks[o.Sink].Topic, o.Record.Key, o.Record.Value))
+	}
+	return strings.Join(out, "\n")
+}
+
+func sameLines(a, b string) bool {
+	seen := map[string]int{}
+	for line := range strings.SplitSeq(a, "\n") {
+		seen[line]++
+	}
+	for line := range strings.SplitSeq(b, "\n") {
+		seen[line]--
+	}
+	for _, n := range seen {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}
