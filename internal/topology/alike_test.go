@@ -2,6 +2,7 @@ package topology_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -114,9 +115,7 @@ func TestPartitionsAreCheckedBeforeTheStart(t *testing.T) {
 			for _, topic := range plans[0].Topics {
 				have[topic.Name] = topic.Spec.Partitions
 			}
-			for name, n := range c.change {
-				have[name] = n
-			}
+			maps.Copy(have, c.change)
 			wrong, ok := errors.AsType[*topology.PartitionsError](topology.CheckPartitions(plans[0], have))
 			if !ok || wrong.Topic != c.topic || wrong.Others != c.others || !strings.Contains(wrong.Hint, c.hint) {
 				t.Errorf("got %v, hint %q", wrong, wrong.Hint)

@@ -42,10 +42,10 @@ func (c *checker) cut(here at, g *graph) {
 }
 
 // together groups the sources of a bolt that must take the same way: each side of a join by itself, else all.
-func (b *node) together() [][]int {
+func (n *node) together() [][]int {
 	var groups [][]int
-	for i := range b.from {
-		if len(groups) > 0 && len(b.shape.Inputs) <= 1 {
+	for i := range n.from {
+		if len(groups) > 0 && len(n.shape.Inputs) <= 1 {
 			groups[0] = append(groups[0], i)
 			continue
 		}
@@ -55,22 +55,22 @@ func (b *node) together() [][]int {
 }
 
 // needsTopic says whether a topic must stand before some sources of a bolt, and whether only because the bolt waits.
-func (b *node) needsTopic(inputs []int) (handover, cut bool) {
-	rekeyed := slices.ContainsFunc(inputs, func(i int) bool { return b.from[i].node.rekeyed })
-	late := slices.ContainsFunc(inputs, func(i int) bool { return b.from[i].node.late })
+func (n *node) needsTopic(inputs []int) (handover, cut bool) {
+	rekeyed := slices.ContainsFunc(inputs, func(i int) bool { return n.from[i].node.rekeyed })
+	late := slices.ContainsFunc(inputs, func(i int) bool { return n.from[i].node.late })
 	switch {
-	case b.shape.Global:
+	case n.shape.Global:
 		return false, false
-	case b.shape.Repartition, b.keyed() && rekeyed:
+	case n.shape.Repartition, n.keyed() && rekeyed:
 		return false, true
 	}
-	return true, b.def.Spec.Blocking && late
+	return true, n.def.Spec.Blocking && late
 }
 
 // direct says whether something is true of a bolt's source that feeds it without a topic.
-func (b *node) direct(is func(*node) bool) bool {
-	for i, s := range b.from {
-		if b.through[i] == nil && is(s.node) {
+func (n *node) direct(is func(*node) bool) bool {
+	for i, s := range n.from {
+		if n.through[i] == nil && is(s.node) {
 			return true
 		}
 	}
@@ -79,19 +79,19 @@ func (b *node) direct(is func(*node) bool) bool {
 
 // wished is how many partitions are asked for a topic behind a bolt: by itself if it gives records other keys, else by who
 // did so before. What a bolt asks for that wants a topic before it, is for that one.
-func (b *node) wished() int {
-	if b.shape.Rekeys && !b.shape.Repartition && b.shape.Partitions > 0 {
-		return b.shape.Partitions
+func (n *node) wished() int {
+	if n.shape.Rekeys && !n.shape.Repartition && n.shape.Partitions > 0 {
+		return n.shape.Partitions
 	}
 	most := 0
-	b.direct(func(n *node) bool { most = max(most, n.wish); return false })
+	n.direct(func(o *node) bool { most = max(most, o.wish); return false })
 	return most
 }
 
 // asks is how many partitions are asked for a topic between sources and a bolt.
-func (b *node) asks(from []source) int {
-	if b.shape.Partitions > 0 && (b.shape.Repartition || !b.shape.Rekeys) {
-		return b.shape.Partitions
+func (n *node) asks(from []source) int {
+	if n.shape.Partitions > 0 && (n.shape.Repartition || !n.shape.Rekeys) {
+		return n.shape.Partitions
 	}
 	most := 0
 	for _, s := range from {

@@ -299,8 +299,8 @@ func (c *checker) unused(here at, g *graph) {
 
 // optional says whether it is normal that nobody takes an output: what a bolt keeps can be asked for, and few want the
 // records that came too late.
-func (b *node) optional(output string) bool {
-	return b.asked() >= 0 || output == lateOutput && b.def.NewProcessor != nil
+func (n *node) optional(output string) bool {
+	return n.asked() >= 0 || output == lateOutput && n.def.NewProcessor != nil
 }
 
 // lateOutput is where bolts with windows send the records that came too late for them.

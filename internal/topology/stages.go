@@ -2,6 +2,7 @@ package topology
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 )
 
@@ -30,6 +31,41 @@ func (u union) join(a, b any) { u[u.of(b)] = u.of(a) }
 // parts finds the stages of a graph that has been cut: upstream first as far as that is possible, and among those that
 // could come next the first by name.
 func (g *graph) parts() []*part {
+	connected := g.connected()
+	byRoot := map[any]*part{}
+	of := func(x any) *part {
+		root := connected.of(x)
+		if byRoot[root] == nil {
+			byRoot[root] = &part{}
+		}
+		return byRoot[root]
+	}
+	for _, s := range g.spouts {
+		if s.read() {
+			p := of(s)
+			p.spouts = append(p.spouts, s)
+		}
+	}
+	for _, h := range g.hops {
+		p := of(h)
+		p.hops = append(p.hops, h)
+	}
+	for _, b := range g.bolts {
+		if !b.shape.Global {
+			p := of(b)
+			p.bolts, p.stateful = append(p.bolts, b), p.stateful || b.stateful()
+		}
+	}
+	all := slices.Collect(maps.Values(byRoot))
+	for _, p := range all {
+		p.name = p.firstName()
+		p.upstream = p.writers(of)
+	}
+	return upstreamFirst(all)
+}
+
+// connected joins what is worked on together: over edges without a topic, and over the stores that bolts read.
+func (g *graph) connected() union {
 	u := union{}
 	for _, b := range g.bolts {
 		if b.shape.Global {
@@ -48,44 +84,19 @@ func (g *graph) parts() []*part {
 			}
 		}
 	}
-	byRoot := map[any]*part{}
-	var all []*part
-	of := func(x any) *part {
-		p := byRoot[u.of(x)]
-		if p == nil {
-			p = &part{}
-			byRoot[u.of(x)] = p
-			all = append(all, p)
-		}
-		return p
-	}
-	for _, s := range g.spouts {
-		if s.read() {
-			p := of(s)
-			p.spouts = append(p.spouts, s)
-		}
-	}
-	for _, h := range g.hops {
-		p := of(h)
-		p.hops = append(p.hops, h)
-	}
-	for _, b := range g.bolts {
-		if !b.shape.Global {
-			p := of(b)
-			p.bolts, p.stateful = append(p.bolts, b), p.stateful || b.stateful()
-		}
-	}
-	for _, p := range all {
-		p.name = p.firstName()
-		for _, h := range p.hops {
-			for _, s := range h.from {
-				if up := of(s.node); up != p && !slices.Contains(p.upstream, up) {
-					p.upstream = append(p.upstream, up)
-				}
+	return u
+}
+
+// writers lists the other stages that write what a stage reads.
+func (p *part) writers(of func(any) *part) (all []*part) {
+	for _, h := range p.hops {
+		for _, s := range h.from {
+			if up := of(s.node); up != p && !slices.Contains(all, up) {
+				all = append(all, up)
 			}
 		}
 	}
-	return upstreamFirst(all)
+	return all
 }
 
 // read says whether the workers read a spout's topic: whoever only fills global tables is read by these themselves.
@@ -148,27 +159,32 @@ func (c *checker) stages(here at, p *Plan, g *graph) {
 		if st.Stateful {
 			st.Replay = p.Name + "." + st.Name + replaySuffix
 		}
-		for _, s := range found.spouts {
-			s.stage = n
-			st.Inputs = append(st.Inputs, inputs[s.name])
-		}
-		for _, h := range found.hops {
-			st.Inputs = append(st.Inputs, inputs[h.name])
+		for _, name := range found.inputs() {
+			st.Inputs = append(st.Inputs, inputs[name])
+			p.Inputs[inputs[name]].Stage = n
 		}
 		for _, b := range found.bolts {
-			b.stage = n
-			st.Bolts = append(st.Bolts, bolts[b.name])
-			p.Bolts[bolts[b.name]].Stage, p.Bolts[bolts[b.name]].Late = n, b.late
+			i := bolts[b.name]
+			st.Bolts = append(st.Bolts, i)
+			b.stage, p.Bolts[i].Stage, p.Bolts[i].Late = n, n, b.late
 		}
 		slices.Sort(st.Inputs)
 		slices.Sort(st.Bolts)
-		for _, i := range st.Inputs {
-			p.Inputs[i].Stage = n
-		}
 		st.Stores = c.stores(here, p, found.bolts)
 		p.Stages = append(p.Stages, st)
 	}
 	p.replays()
+}
+
+// inputs names what a stage reads.
+func (p *part) inputs() (names []string) {
+	for _, s := range p.spouts {
+		names = append(names, s.name)
+	}
+	for _, h := range p.hops {
+		names = append(names, h.name)
+	}
+	return names
 }
 
 // replays adds the inputs through which dead letters come back: one for each stateful stage, in which they meet the

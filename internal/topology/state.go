@@ -221,11 +221,11 @@ func (c *checker) tables(p *Plan, g *graph) {
 
 // asked is which of a bolt's stores can be asked for: what a table keeps, and what any other bolt keeps under its own
 // name; -1 if there is none.
-func (b *node) asked() int {
-	if b.shape.Table && len(b.shape.Stores) > 0 {
+func (n *node) asked() int {
+	if n.shape.Table && len(n.shape.Stores) > 0 {
 		return 0
 	}
-	return slices.IndexFunc(b.shape.Stores, func(s store.Spec) bool { return s.Name == b.name })
+	return slices.IndexFunc(n.shape.Stores, func(s store.Spec) bool { return s.Name == n.name })
 }
 
 // changelogSpec is the shape of a store's own changelog. What a store forgets after its retention its changelog may drop
