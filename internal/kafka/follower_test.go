@@ -78,6 +78,7 @@ func (f *followed) lags(topic string, partition int32, want int64) func() string
 }
 
 func TestFollowerTellsWhatIsCommittedAndOnlyThat(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	createTopic(t, cfg, "a", 2, nil)
 	createTopic(t, cfg, "b", 1, nil)
@@ -111,6 +112,7 @@ func TestFollowerTellsWhatIsCommittedAndOnlyThat(t *testing.T) {
 }
 
 func TestFollowerForgetsWhatIsRemovedAndGoesOnWhereItIsTold(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	createTopic(t, cfg, "a", 1, nil)
 	plain := connect(t, cfg)
@@ -140,6 +142,7 @@ func TestFollowerForgetsWhatIsRemovedAndGoesOnWhereItIsTold(t *testing.T) {
 
 // TestFollowerIsNotHeldUpByATopicThatIsNotThere: the topic may come later.
 func TestFollowerIsNotHeldUpByATopicThatIsNotThere(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	createTopic(t, cfg, "a", 1, nil)
 	plain := connect(t, cfg)
@@ -154,6 +157,7 @@ func TestFollowerIsNotHeldUpByATopicThatIsNotThere(t *testing.T) {
 }
 
 func TestFollowerTellsWhenTheLogDoesNotGoOn(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		from int64
@@ -190,6 +194,7 @@ func TestFollowerTellsWhenTheLogDoesNotGoOn(t *testing.T) {
 }
 
 func TestFollowerGoesOnWhenTheBrokerIsBack(t *testing.T) {
+	t.Parallel()
 	quiet := slog.New(slog.DiscardHandler)
 	o := broker.Options{Dir: t.TempDir(), Listener: broker.Listener{Addr: "127.0.0.1:0"}, Log: quiet}
 	b, err := broker.Start(t.Context(), o)
@@ -215,6 +220,7 @@ func TestFollowerGoesOnWhenTheBrokerIsBack(t *testing.T) {
 }
 
 func TestFollowerOfManyPartitionsReachesAll(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	plain := connect(t, cfg, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	f := follow(t, cfg)
@@ -239,6 +245,7 @@ func TestFollowerOfManyPartitionsReachesAll(t *testing.T) {
 }
 
 func TestFollowerClosesWhileItWaits(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	createTopic(t, cfg, "a", 1, nil)
 	f := follow(t, cfg)

@@ -44,6 +44,7 @@ func restore(ctx context.Context, t *testing.T, cfg kafka.Config, topic string) 
 
 // TestRestoreEndsWithWhatWasCommittedAndAtTheEnd lists changelogs on which somebody's restore has hung or gone wrong.
 func TestRestoreEndsWithWhatWasCommittedAndAtTheEnd(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	plain := connect(t, cfg, kgo.ProducerBatchMaxBytes(2<<20), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	txn := connect(t, cfg, kgo.TransactionalID("worker"))
@@ -110,6 +111,7 @@ func TestRestoreEndsWithWhatWasCommittedAndAtTheEnd(t *testing.T) {
 // it, so the end of what is committed is not the end. A transaction that nobody ends is ended by its successor, or by the
 // broker when it has been open for too long.
 func TestRestoreWaitsUntilAnOpenTransactionIsDecided(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		timeout time.Duration
@@ -148,6 +150,7 @@ func TestRestoreWaitsUntilAnOpenTransactionIsDecided(t *testing.T) {
 // TestNothingIsSkippedOrReadTwiceWhenATransactionIsAbortedWithAFullBuffer: clients have handed out records that they had
 // fetched already although the position was set back by the abort (twmb/franz-go#1222).
 func TestNothingIsSkippedOrReadTwiceWhenATransactionIsAbortedWithAFullBuffer(t *testing.T) {
+	t.Parallel()
 	const records, commitEvery = 3000, 700
 	cfg := start(t)
 	createTopic(t, cfg, "in", 1, nil)

@@ -138,6 +138,7 @@ func wantDuties(tk *tasker, active, standby, warmUp int) func() string {
 // TestATaskMovesWhenItsNewOwnerHasCaughtUp is the life of a group: one member has everything, another comes, warms up,
 // and takes over its share, every task with all of its partitions and never before the first has let go.
 func TestATaskMovesWhenItsNewOwnerHasCaughtUp(t *testing.T) {
+	t.Parallel()
 	cfg, e := start(t), &events{}
 	taskTopics(t, cfg)
 	a := joinTasks(t, cfg, e, "a", "hostA", 0)
@@ -221,6 +222,7 @@ func checkOneOwner(t *testing.T, e *events) {
 }
 
 func TestAStandbyTakesOverWhenAMemberLeaves(t *testing.T) {
+	t.Parallel()
 	cfg, e := start(t), &events{}
 	taskTopics(t, cfg)
 	a := joinTasks(t, cfg, e, "a", "hostA", 1)
@@ -240,6 +242,7 @@ func TestAStandbyTakesOverWhenAMemberLeaves(t *testing.T) {
 
 // TestAMemberThatMovedIsKnownAtItsNewPlace: a static member that comes back is given what it had, without a rebalance.
 func TestAMemberThatMovedIsKnownAtItsNewPlace(t *testing.T) {
+	t.Parallel()
 	for _, restarted := range []string{"the leader", "another"} {
 		t.Run(restarted, func(t *testing.T) {
 			cfg, e := start(t), &events{}
@@ -268,6 +271,7 @@ func TestAMemberThatMovedIsKnownAtItsNewPlace(t *testing.T) {
 
 // TestAGroupChangesToTasksWhenItsLastOldMemberIsGone is a rolling upgrade.
 func TestAGroupChangesToTasksWhenItsLastOldMemberIsGone(t *testing.T) {
+	t.Parallel()
 	cfg, e := start(t), &events{}
 	taskTopics(t, cfg)
 	topics := []string{"orders", "users", "loose"}
@@ -305,6 +309,7 @@ func TestAGroupChangesToTasksWhenItsLastOldMemberIsGone(t *testing.T) {
 
 // TestForeignToolsCanDescribeTheGroup: the protocol is Kafka's own for consumers.
 func TestForeignToolsCanDescribeTheGroup(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	taskTopics(t, cfg)
 	a := joinTasks(t, cfg, &events{}, "a", "hostA", 0)

@@ -77,6 +77,7 @@ func receive[T any](t *testing.T, what string, c <-chan T) T {
 func noStep(string) {}
 
 func TestMetadataIsCommittedWithOffsetsAndKnownWhenAssigned(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("m", kafka.MaxMetadata)
 	for _, c := range []struct {
 		name          string
@@ -131,6 +132,7 @@ func TestMetadataIsCommittedWithOffsetsAndKnownWhenAssigned(t *testing.T) {
 }
 
 func TestMetadataIsBounded(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	createTopic(t, cfg, "in", 1, nil)
 	m := joinGroup(t, cfg, "w0", []string{"in"}, nil)
@@ -145,6 +147,7 @@ func TestMetadataIsBounded(t *testing.T) {
 // TestAssignedWaitsForOffsetsThatAreAboutToChange: a dead member of another id may have left a transaction that holds
 // offsets. Its outcome decides where the successor begins.
 func TestAssignedWaitsForOffsetsThatAreAboutToChange(t *testing.T) {
+	t.Parallel()
 	for _, commit := range []bool{true, false} {
 		t.Run(fmt.Sprintf("commit=%v", commit), func(t *testing.T) {
 			cfg := start(t)
@@ -200,6 +203,7 @@ func commitInTransaction(t *testing.T, client *kgo.Client, id, topic string, off
 }
 
 func TestWrittenIsWhereTrackedTopicsStandAfterACommit(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	createTopic(t, cfg, "in", 1, nil)
 	createTopic(t, cfg, "log", 2, nil)
@@ -240,6 +244,7 @@ func TestWrittenIsWhereTrackedTopicsStandAfterACommit(t *testing.T) {
 
 // TestPauseInsideAssignedKeepsAPartitionUnread: a task restores before it sees its first record.
 func TestPauseInsideAssignedKeepsAPartitionUnread(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	createTopic(t, cfg, "in", 2, nil)
 	plain := connect(t, cfg, kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -274,6 +279,7 @@ func TestPauseInsideAssignedKeepsAPartitionUnread(t *testing.T) {
 
 // TestReadingBeginsWhereAssignedWasTold: a task restores by the offsets it is told; the client reads them again later.
 func TestReadingBeginsWhereAssignedWasTold(t *testing.T) {
+	t.Parallel()
 	cfg := start(t)
 	createTopic(t, cfg, "in", 1, nil)
 	produce(t, connect(t, cfg), "in", 0, "a", "b", "c")
