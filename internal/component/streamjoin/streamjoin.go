@@ -113,6 +113,12 @@ func open(c *Config, _ component.Env) (_ processor.Processor, err error) {
 // Open implements processor.Processor.
 func (j *joiner) Open(c processor.Context) error { return j.join.Open(c) }
 
+// Late implements join.Counted.
+func (j *joiner) Late() uint64 { return j.join.(join.Counted).Late() }
+
+// Dropped implements join.Counted.
+func (j *joiner) Dropped() uint64 { return j.join.(join.Counted).Dropped() }
+
 // Process implements processor.Processor. What is not JSON must not wait for a partner: the joiner could not tell any more.
 func (j *joiner) Process(input int, r *record.Record) error {
 	if r.Value != nil && r.Format != record.JSON {

@@ -138,6 +138,12 @@ func compile(setting, src string) (*expr.Program, error) {
 // Open implements processor.Processor.
 func (j *joiner) Open(c processor.Context) error { return j.join.Open(c) }
 
+// Late implements join.Counted.
+func (j *joiner) Late() uint64 { return j.join.(join.Counted).Late() }
+
+// Dropped implements join.Counted.
+func (j *joiner) Dropped() uint64 { return j.join.(join.Counted).Dropped() }
+
 // Process implements processor.Processor.
 func (j *joiner) Process(input int, r *record.Record) error {
 	j.maker.Input().Reset(r)

@@ -142,6 +142,9 @@ func TestDropsAreCountedByTheTask(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if counted := p.(join.Counted); counted.Dropped() != 2 || counted.Late() != 0 {
+		t.Error(counted.Dropped(), counted.Late())
+	}
 	if len(on.dropped) != 2 || on.dropped[0] != string(join.NoKey) || on.dropped[1] != string(join.NoValue) {
 		t.Error(on.dropped)
 	}

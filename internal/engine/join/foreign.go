@@ -50,21 +50,22 @@ func (c ForeignKeyConfig) ResolveReads() []string { return []string{c.Left.Store
 func NewSubscribe(c ForeignKeyConfig) processor.Processor { return &subscriber{cfg: c} }
 
 type subscriber struct {
-	cfg     ForeignKeyConfig
-	c       processor.Context
-	dropped Dropped
+	losses
+	cfg ForeignKeyConfig
+	c   processor.Context
 }
 
 // Open implements processor.Processor.
 func (s *subscriber) Open(c processor.Context) error {
-	s.c, s.dropped = c, s.cfg.Dropped.or(c)
+	s.c = c
+	s.tell(c, s.cfg.Dropped)
 	return nil
 }
 
 // Process implements processor.Processor.
 func (s *subscriber) Process(_ int, r *record.Record) error {
 	if r.Key == nil {
-		s.dropped(NoKey)
+		s.lose(NoKey)
 		return nil
 	}
 	before, err := s.cfg.foreignKey(r.Key, r.Old)
@@ -82,7 +83,7 @@ func (s *subscriber) Process(_ int, r *record.Record) error {
 	case after != nil:
 		s.send(r, after, subscription{op: subscribe, sum: sumOf(r.Value), key: r.Key})
 	case r.Value != nil && s.cfg.Type == Inner:
-		s.dropped(NoForeignKey)
+		s.lose(NoForeignKey)
 	}
 	return nil
 }
@@ -110,16 +111,17 @@ func message(cause *record.Record, key, value []byte, at time.Time) *record.Reco
 func NewSubscriptions(c ForeignKeyConfig) processor.Processor { return &subscriptions{cfg: c} }
 
 type subscriptions struct {
-	cfg     ForeignKeyConfig
-	c       processor.Context
-	known   store.KeyValue // subscriptionKey to sum
-	right   reader
-	dropped Dropped
+	losses
+	cfg   ForeignKeyConfig
+	c     processor.Context
+	known store.KeyValue // subscriptionKey to sum
+	right reader
 }
 
 // Open implements processor.Processor.
 func (s *subscriptions) Open(c processor.Context) error {
-	s.c, s.dropped, s.right = c, s.cfg.Dropped.or(c), s.cfg.Right.open(c)
+	s.c, s.right = c, s.cfg.Right.open(c)
+	s.tell(c, s.cfg.Dropped)
 	s.known = c.KeyValue(storeName(c.Bolt(), ""))
 	return nil
 }
@@ -127,7 +129,7 @@ func (s *subscriptions) Open(c processor.Context) error {
 // Process implements processor.Processor.
 func (s *subscriptions) Process(input int, r *record.Record) error {
 	if r.Key == nil {
-		s.dropped(NoKey)
+		s.lose(NoKey)
 		return nil
 	}
 	if input == rightSide {
@@ -177,16 +179,17 @@ func (s *subscriptions) change(r *record.Record) error {
 func NewResolve(c ForeignKeyConfig) processor.Processor { return &resolver{cfg: c} }
 
 type resolver struct {
+	losses
 	cfg     ForeignKeyConfig
 	c       processor.Context
 	left    reader
 	results store.KeyValue
-	dropped Dropped
 }
 
 // Open implements processor.Processor.
 func (j *resolver) Open(c processor.Context) error {
-	j.c, j.dropped, j.left = c, j.cfg.Dropped.or(c), j.cfg.Left.open(c)
+	j.c, j.left = c, j.cfg.Left.open(c)
+	j.tell(c, j.cfg.Dropped)
 	j.results = c.KeyValue(storeName(c.Bolt(), ""))
 	return nil
 }
@@ -195,7 +198,7 @@ func (j *resolver) Open(c processor.Context) error {
 func (j *resolver) Process(input int, r *record.Record) error {
 	switch {
 	case r.Key == nil:
-		j.dropped(NoKey)
+		j.lose(NoKey)
 		return nil
 	case input == leftSide:
 		return j.change(r)
@@ -226,7 +229,7 @@ func (j *resolver) answer(r *record.Record) error {
 		return err
 	}
 	if left.Value == nil || sumOf(left.Value) != a.sum {
-		j.dropped(Stale)
+		j.lose(Stale)
 		return nil
 	}
 	return j.settle(r, left.Value, a.value)

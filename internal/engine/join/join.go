@@ -42,39 +42,6 @@ const (
 // that there is no entry.
 type Joiner func(key, left, right []byte) ([]byte, error)
 
-// Reason is why a record was dropped.
-type Reason string
-
-// The reasons.
-const (
-	NoKey        Reason = "no-key"         // it has no key, or none can be derived from it
-	NoValue      Reason = "no-value"       // a stream's record without a value has nothing to join
-	NoForeignKey Reason = "no-foreign-key" // its value names no foreign key
-	Late         Reason = "late"           // its window is closed and it met nobody; it was sent to the port "late" too
-	Stale        Reason = "stale"          // an answer to a value that has been replaced since; a newer answer follows
-	Failed       Reason = "failed"         // the joiner failed for a record that was waiting for a partner
-)
-
-// Dropped is told of every record that is dropped. It is called on the task's goroutine and must not block.
-type Dropped func(Reason)
-
-// Dropper is an optional power of a processor.Context: to count dropped records. It is used by processors whose config
-// has no Dropped.
-type Dropper interface {
-	Dropped(reason string)
-}
-
-// or returns who is to be told.
-func (d Dropped) or(c processor.Context) Dropped {
-	if d != nil {
-		return d
-	}
-	if counter, ok := c.(Dropper); ok {
-		return func(r Reason) { counter.Dropped(string(r)) }
-	}
-	return func(Reason) {}
-}
-
 // storeName is how the plan knows a store of a bolt.
 func storeName(bolt, name string) string {
 	if name == "" {

@@ -75,12 +75,12 @@ func (c StreamStreamConfig) lifetime(side int) int64 {
 func NewStreamStream(c StreamStreamConfig) processor.Processor { return &streamStream{cfg: c} }
 
 type streamStream struct {
+	losses
 	cfg     StreamStreamConfig
 	c       processor.Context
 	buffers [2]store.Windows
 	waiting store.KeyValue // nil for inner joins
 	closing [2]horizon
-	dropped Dropped
 }
 
 // horizon is what is known of a side's waiting records without looking. It is a cache, and errs only downwards: a failed
@@ -92,7 +92,8 @@ type horizon struct {
 
 // Open implements processor.Processor.
 func (j *streamStream) Open(c processor.Context) error {
-	j.c, j.dropped = c, j.cfg.Dropped.or(c)
+	j.c = c
+	j.tell(c, j.cfg.Dropped)
 	j.buffers = [2]store.Windows{
 		leftSide:  c.Windows(storeName(c.Bolt(), leftBuffer)),
 		rightSide: c.Windows(storeName(c.Bolt(), rightBuffer)),
@@ -112,10 +113,10 @@ func (j *streamStream) Open(c processor.Context) error {
 func (j *streamStream) Process(side int, r *record.Record) error {
 	switch {
 	case r.Key == nil:
-		j.dropped(NoKey)
+		j.lose(NoKey)
 		return nil
 	case r.Value == nil:
-		j.dropped(NoValue)
+		j.lose(NoValue)
 		return nil
 	}
 	met, err := j.meet(side, r)
@@ -125,7 +126,7 @@ func (j *streamStream) Process(side int, r *record.Record) error {
 	case j.open(side, r.Time.UnixMilli()):
 		j.remember(side, r, !met && j.cfg.Type.keeps(side))
 	case !met:
-		j.dropped(Late)
+		j.lose(Late)
 		j.c.Emit(PortLate, r)
 	}
 	return nil

@@ -66,8 +66,9 @@ func TestStreamStreamCases(t *testing.T) {
 					t.Errorf("step %d, %v:\nhave %q\nwant %q", i, s.arrival, have, want)
 				}
 			}
-			if j.w.dropped[Late] != 2 || j.w.dropped[NoValue] != 1 {
-				t.Error(j.w.dropped)
+			counted := j.p.(Counted)
+			if j.w.dropped[Late] != 2 || j.w.dropped[NoValue] != 1 || counted.Late() != 2 || counted.Dropped() != 1 {
+				t.Error(j.w.dropped, counted.Late(), counted.Dropped())
 			}
 		})
 	}

@@ -35,22 +35,23 @@ func (c StreamTableConfig) Reads() []string { return []string{c.Table.Store} }
 func NewStreamTable(c StreamTableConfig) processor.Processor { return &streamTable{cfg: c} }
 
 type streamTable struct {
-	cfg     StreamTableConfig
-	c       processor.Context
-	table   reader
-	dropped Dropped
+	losses
+	cfg   StreamTableConfig
+	c     processor.Context
+	table reader
 }
 
 // Open implements processor.Processor.
 func (j *streamTable) Open(c processor.Context) error {
-	j.c, j.table, j.dropped = c, j.cfg.Table.open(c), j.cfg.Dropped.or(c)
+	j.c, j.table = c, j.cfg.Table.open(c)
+	j.tell(c, j.cfg.Dropped)
 	return nil
 }
 
 // Process implements processor.Processor.
 func (j *streamTable) Process(_ int, r *record.Record) error {
 	if r.Value == nil {
-		j.dropped(NoValue)
+		j.lose(NoValue)
 		return nil
 	}
 	key, err := j.key(r)
@@ -58,7 +59,7 @@ func (j *streamTable) Process(_ int, r *record.Record) error {
 		return err
 	}
 	if key == nil && (j.cfg.Key == nil || j.cfg.Type == Inner) {
-		j.dropped(NoKey)
+		j.lose(NoKey)
 		return nil
 	}
 	e, err := j.find(key, r)

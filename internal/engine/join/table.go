@@ -29,15 +29,16 @@ func NewTable(c TableConfig) processor.Processor {
 }
 
 type table struct {
+	losses
 	cfg     TableConfig
 	c       processor.Context
 	entries store.KeyValue
-	dropped Dropped
 }
 
 // Open implements processor.Processor.
 func (t *table) Open(c processor.Context) error {
-	t.c, t.dropped = c, t.cfg.Dropped.or(c)
+	t.c = c
+	t.tell(c, t.cfg.Dropped)
 	t.entries = c.KeyValue(storeName(c.Bolt(), t.cfg.Store.Name))
 	return nil
 }
@@ -45,7 +46,7 @@ func (t *table) Open(c processor.Context) error {
 // Process implements processor.Processor.
 func (t *table) Process(_ int, r *record.Record) error {
 	if r.Key == nil {
-		t.dropped(NoKey)
+		t.lose(NoKey)
 		return nil
 	}
 	r.Old = replace(t.entries, r.Key, store.Entry{Value: r.Value, Time: r.Time})
@@ -81,15 +82,16 @@ func UpdateGlobal(entries store.KeyValue, r *record.Record) Reason {
 }
 
 type versionedTable struct {
+	losses
 	cfg      TableConfig
 	c        processor.Context
 	versions store.Versions
-	dropped  Dropped
 }
 
 // Open implements processor.Processor.
 func (t *versionedTable) Open(c processor.Context) error {
-	t.c, t.dropped = c, t.cfg.Dropped.or(c)
+	t.c = c
+	t.tell(c, t.cfg.Dropped)
 	t.versions = c.Versions(storeName(c.Bolt(), t.cfg.Store.Name))
 	return nil
 }
@@ -97,7 +99,7 @@ func (t *versionedTable) Open(c processor.Context) error {
 // Process implements processor.Processor.
 func (t *versionedTable) Process(_ int, r *record.Record) error {
 	if r.Key == nil {
-		t.dropped(NoKey)
+		t.lose(NoKey)
 		return nil
 	}
 	before, ok := t.versions.Latest(r.Key)

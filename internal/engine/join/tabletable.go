@@ -23,15 +23,16 @@ func (c TableTableConfig) Reads() []string { return []string{c.Left.Store, c.Rig
 func NewTableTable(c TableTableConfig) processor.Processor { return &tableTable{cfg: c} }
 
 type tableTable struct {
-	cfg     TableTableConfig
-	c       processor.Context
-	others  [2]reader // by input: the side that the change is joined with
-	dropped Dropped
+	losses
+	cfg    TableTableConfig
+	c      processor.Context
+	others [2]reader // by input: the side that the change is joined with
 }
 
 // Open implements processor.Processor.
 func (j *tableTable) Open(c processor.Context) error {
-	j.c, j.dropped = c, j.cfg.Dropped.or(c)
+	j.c = c
+	j.tell(c, j.cfg.Dropped)
 	j.others = [2]reader{leftSide: j.cfg.Right.open(c), rightSide: j.cfg.Left.open(c)}
 	return nil
 }
@@ -39,7 +40,7 @@ func (j *tableTable) Open(c processor.Context) error {
 // Process implements processor.Processor.
 func (j *tableTable) Process(input int, r *record.Record) error {
 	if r.Key == nil {
-		j.dropped(NoKey)
+		j.lose(NoKey)
 		return nil
 	}
 	if r.Value == nil && r.Old == nil {

@@ -59,7 +59,7 @@ func (j *streamStream) alone(side int, w waitingRecord, at time.Time) {
 	}
 	value, err := j.cfg.Join(w.key, left, right)
 	if err != nil {
-		j.dropped(Failed)
+		j.lose(Failed)
 		j.c.Log().Error("a record that met no partner has no result", "origin", w.origin.String(), "err", err)
 		return
 	}
