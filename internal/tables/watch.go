@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -227,18 +226,17 @@ func (w *watch) id() string {
 }
 
 func (w *watch) event(e tables.Entry, id string, current bool) error {
-	raw, err := json.Marshal(tables.ShownChange{Shown: w.coding.Show(e), Current: current})
-	if err != nil {
-		return fmt.Errorf("write a change: %w", err)
-	}
-	var b strings.Builder
+	var b bytes.Buffer
 	if id != "" {
 		b.WriteString("id: " + id + "\n")
 	}
 	b.WriteString("data: ")
-	b.Write(slices.DeleteFunc(raw, func(c byte) bool { return c == '\n' || c == '\r' })) // JSON has them between tokens only
-	b.WriteString("\n\n")
-	return w.line("%s", b.String())
+	enc := json.NewEncoder(&b) // it writes one line, whatever is in the value
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(tables.ShownChange{Shown: w.coding.Show(e), Current: current}); err != nil {
+		return fmt.Errorf("write a change: %w", err)
+	}
+	return w.line("%s\n", b.Bytes())
 }
 
 func (w *watch) line(format string, args ...any) error {

@@ -146,11 +146,13 @@ func (c Coding) Show(e Entry) Shown {
 	return s
 }
 
+// orBase64 writes a key so that a question for it finds the same key: JSON that is written with spaces would not.
 func (e Encoding) orBase64(b []byte) (json.RawMessage, Encoding) {
-	if raw, ok := e.show(b); ok {
+	raw, ok := e.show(b)
+	if same, err := e.read(raw); ok && err == nil && bytes.Equal(same, b) {
 		return raw, ""
 	}
-	raw, _ := Base64.show(b)
+	raw, _ = Base64.show(b)
 	return raw, Base64
 }
 
