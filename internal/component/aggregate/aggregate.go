@@ -192,8 +192,8 @@ func (f Field) expressions() (given []expression) {
 	return given
 }
 
-// options are what the processor is made of; the functions come with open.
-func options(c *Config) (aggregate.Options, error) {
+// outline is what the processor is made of but for its functions: enough to know its stores.
+func outline(c *Config) (aggregate.Options, error) {
 	o := aggregate.Options{Table: c.Table, Retention: time.Duration(c.Retention), Memory: c.Store == "memory", Format: record.JSON}
 	if c.Results == "final" {
 		o.Results = aggregate.Final
@@ -201,15 +201,6 @@ func options(c *Config) (aggregate.Options, error) {
 	if c.Key == "windowed" {
 		o.Keys = aggregate.KeyWindowed
 	}
-	f, err := newFolder(c.Compute)
-	if err != nil {
-		return o, err
-	}
-	o.Init, o.Merge = f.init, f.merge
-	if f.hides() {
-		o.Result = f.result
-	}
-	o.Inputs = []aggregate.Input{{Add: f.add, Remove: f.remove}}
 	if c.Window != nil {
 		spec, err := c.Window.Spec()
 		if err != nil {
@@ -220,10 +211,27 @@ func options(c *Config) (aggregate.Options, error) {
 	return o, nil
 }
 
+func options(c *Config) (aggregate.Options, error) {
+	o, err := outline(c)
+	if err != nil {
+		return o, err
+	}
+	f, err := newFolder(c.Compute)
+	if err != nil {
+		return o, err
+	}
+	o.Init, o.Merge = f.init, f.merge
+	if f.hides() {
+		o.Result = f.result
+	}
+	o.Inputs = []aggregate.Input{{Add: f.add, Remove: f.remove}}
+	return o, nil
+}
+
 // shape is asked of settings that have been checked, and of those that have not: then it has no stores.
 func shape(c *Config) component.Shape {
 	s := component.Shape{Keyed: true}
-	if o, err := options(c); err == nil {
+	if o, err := outline(c); err == nil {
 		s.Stores = o.Stores()
 	}
 	return s

@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/document"
 )
 
 func TestFunctions(t *testing.T) {
@@ -143,6 +144,48 @@ func TestANewVersionMayHaveOtherFields(t *testing.T) {
 	if err != nil || string(out) != `{"n":8,"s":2}` {
 		t.Errorf("%s, %v", out, err)
 	}
+}
+
+// TestAFieldThatWasAnotherFunctionBeginsAnew: what is kept under its name has another form.
+func TestAFieldThatWasAnotherFunctionBeginsAnew(t *testing.T) {
+	f, err := newFolder(everything())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := event("k", `{"v":2,"n":4}`, 3)
+	fresh, err := f.add(r, f.init())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := []byte(`{"average":true,"collect":5,"count":"x","distinct":[],"max":{},"min":[1],"sum":"1","top":[1],"values":1,"fold":0,"when":null}`)
+	if out, err := f.add(r, old); err != nil || string(out) != string(fresh) {
+		t.Errorf("%v\nhave %s\nwant %s", err, out, fresh)
+	}
+}
+
+func FuzzFolderReadsAnyAggregate(f *testing.F) {
+	fd, err := newFolder(everything())
+	if err != nil {
+		f.Fatal(err)
+	}
+	r := event("k", `{"v":2,"n":4}`, 3)
+	full, err := fd.add(r, fd.init())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(full)
+	f.Add([]byte(`{"average":1,"collect":[,"raven-state":{"average":[1,"distinct":[[1],[2,3]]}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if document.Valid(b) != nil {
+			return
+		}
+		if out, err := fd.add(r, b); err == nil && document.Valid(out) != nil {
+			t.Errorf("%s becomes %s", b, out)
+		}
+		_, _ = fd.remove(r, b)
+		_, _ = fd.merge(nil, b, full)
+		_, _ = fd.merge(nil, full, b)
+	})
 }
 
 func TestCheckReportsEverythingWithItsPlace(t *testing.T) {

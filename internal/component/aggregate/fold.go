@@ -44,6 +44,8 @@ func newFold(f Field) (*fold, error) {
 
 func (f *fold) empty() value { return value{shown: f.start} }
 
+func (f *fold) fits(value) bool { return true }
+
 func (f *fold) add(v value, _ [][]byte, in *expr.Input) (value, error) {
 	return f.apply(f.program, v, in)
 }

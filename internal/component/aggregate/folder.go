@@ -48,6 +48,9 @@ type function interface {
 	merge(a, b value) (value, error)
 	// empty is the value before the first record.
 	empty() value
+	// fits says whether a value can be one of this function: under the name of a field an older version of the topology may
+	// have kept something else.
+	fits(v value) bool
 }
 
 func newFolder(compute map[string]Field) (*folder, error) {
@@ -134,7 +137,8 @@ func (f *folder) merge(_, a, b []byte) ([]byte, error) {
 	return f.write(), nil
 }
 
-// read takes an aggregate apart. A field that it does not have is empty, as after a new version of the topology.
+// read takes an aggregate apart. A field that it does not have, or that holds what another function kept, is empty, as
+// after a new version of the topology.
 func (f *folder) read(aggregate []byte, object *document.Object, values []value) error {
 	if err := object.Read(aggregate); err != nil {
 		return fmt.Errorf("read aggregate: %w", err)
@@ -149,6 +153,9 @@ func (f *folder) read(aggregate []byte, object *document.Object, values []value)
 		values[i] = value{shown: shown}
 		if hidden != nil {
 			values[i].hidden, _ = document.Member(hidden, f.fields[i].name)
+		}
+		if !f.fields[i].fn.fits(values[i]) {
+			values[i] = f.fields[i].fn.empty()
 		}
 	}
 	return nil

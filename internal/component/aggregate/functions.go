@@ -84,6 +84,11 @@ type count struct{}
 
 func (count) empty() value { return value{shown: zero} }
 
+func (count) fits(v value) bool {
+	_, err := strconv.ParseInt(string(v.shown), 10, 64)
+	return err == nil
+}
+
 func (count) add(v value, _ [][]byte, _ *expr.Input) (value, error)    { return counted(v, 1) }
 func (count) remove(v value, _ [][]byte, _ *expr.Input) (value, error) { return counted(v, -1) }
 
@@ -104,6 +109,8 @@ func (count) merge(a, b value) (value, error) {
 type sum struct{}
 
 func (sum) empty() value { return value{shown: zero} }
+
+func (sum) fits(v value) bool { return document.KindOf(v.shown) == document.KindNumber }
 
 func (sum) add(v value, args [][]byte, _ *expr.Input) (value, error) {
 	return summed(v, args[0], false)
@@ -149,6 +156,10 @@ func numberOf(raw []byte) (decimal, error) {
 type average struct{}
 
 func (average) empty() value { return value{shown: null, hidden: []byte("[0,0]")} }
+
+func (average) fits(v value) bool { return isList(v.hidden) && lengthOf(v.hidden) == 2 }
+
+func isList(raw []byte) bool { return document.KindOf(raw) == document.KindList }
 
 func (a average) add(v value, args [][]byte, _ *expr.Input) (value, error) {
 	return a.change(v, args[0], 1)
@@ -203,6 +214,14 @@ func (a average) merge(x, y value) (value, error) {
 type extreme struct{ sign int }
 
 func (extreme) empty() value { return value{shown: null} }
+
+func (extreme) fits(v value) bool {
+	switch document.KindOf(v.shown) {
+	case document.KindNull, document.KindNumber, document.KindString:
+		return true
+	}
+	return false
+}
 
 func (e extreme) add(v value, args [][]byte, _ *expr.Input) (value, error) {
 	return e.of(v, args[0])

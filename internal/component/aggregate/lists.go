@@ -15,6 +15,10 @@ type moment struct{ last bool }
 
 func (moment) empty() value { return value{shown: null} }
 
+func (moment) fits(v value) bool {
+	return v.hidden == nil || document.KindOf(v.hidden) == document.KindNumber
+}
+
 func (m moment) add(v value, args [][]byte, in *expr.Input) (value, error) {
 	arg := args[0]
 	if arg == nil {
@@ -57,6 +61,8 @@ func (m moment) merge(a, b value) (value, error) { return m.choose(a, b) }
 type collect struct{ limit int }
 
 func (collect) empty() value { return value{shown: emptyList} }
+
+func (collect) fits(v value) bool { return isList(v.shown) }
 
 func (c collect) add(v value, args [][]byte, _ *expr.Input) (value, error) {
 	arg := args[0]
@@ -126,6 +132,8 @@ func (d distinct) empty() value {
 	}
 	return value{shown: zero, hidden: emptyList}
 }
+
+func (distinct) fits(v value) bool { return isList(v.hidden) }
 
 func (d distinct) add(v value, args [][]byte, _ *expr.Input) (value, error) {
 	return d.change(v, args[0], 1)
@@ -225,6 +233,8 @@ type top struct {
 }
 
 func (top) empty() value { return value{shown: emptyList, hidden: emptyList} }
+
+func (top) fits(v value) bool { return isList(v.shown) && isList(v.hidden) }
 
 func (t top) add(v value, args [][]byte, in *expr.Input) (value, error) {
 	number := args[0]

@@ -88,30 +88,34 @@ func (c *Config) collect() string {
 	return c.Collect
 }
 
-func options(c *Config) (aggregate.Options, error) {
+// outline is what the processor is made of but for its functions: enough to know its stores.
+func outline(c *Config) (aggregate.Options, error) {
 	spec, err := c.Window.Spec()
-	if err != nil {
-		return aggregate.Options{}, err
-	}
-	program, problems := expr.Compile(c.collect(), expr.Any)
-	if problems != nil {
-		return aggregate.Options{}, fmt.Errorf("compile collect: %s", problems[0].Message)
-	}
-	b := &basket{program: program, records: c.MaxRecords, bytes: int(c.MaxBytes)}
-	o := aggregate.Options{
-		Init: b.init, Inputs: []aggregate.Input{{Add: b.add}}, Merge: b.merge, Format: record.JSON,
-		Window: &spec, Results: aggregate.Final, Retention: time.Duration(c.Retention), Memory: c.Store == "memory",
-	}
+	o := aggregate.Options{Window: &spec, Results: aggregate.Final, Retention: time.Duration(c.Retention), Memory: c.Store == "memory", Format: record.JSON}
 	if c.Key == "windowed" {
 		o.Keys = aggregate.KeyWindowed
 	}
+	return o, err
+}
+
+func options(c *Config) (aggregate.Options, error) {
+	o, err := outline(c)
+	if err != nil {
+		return o, err
+	}
+	program, problems := expr.Compile(c.collect(), expr.Any)
+	if problems != nil {
+		return o, fmt.Errorf("compile collect: %s", problems[0].Message)
+	}
+	b := &basket{program: program, records: c.MaxRecords, bytes: int(c.MaxBytes)}
+	o.Init, o.Merge, o.Inputs = b.init, b.merge, []aggregate.Input{{Add: b.add}}
 	return o, nil
 }
 
 // shape is asked of settings that have been checked, and of those that have not: then it has no stores.
 func shape(c *Config) component.Shape {
 	s := component.Shape{Keyed: true}
-	if o, err := options(c); err == nil {
+	if o, err := outline(c); err == nil {
 		s.Stores = o.Stores()
 	}
 	return s

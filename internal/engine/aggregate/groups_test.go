@@ -238,3 +238,15 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestAGroupIsForgottenAfterItsRetention(t *testing.T) {
+	o := concat()
+	o.Retention = time.Hour
+	b := open1(t, o)
+	hour := int64(time.Hour / ms)
+	out := b.do(rec("k", "a", 0))
+	out = append(out, b.do(rec("k", "b", hour/2))...)
+	out = append(out, b.do(rec("k", "c", hour*3/2))...) // within an hour of the last
+	out = append(out, b.do(rec("k", "d", hour*4))...)
+	wantLines(t, show(out), "0 k -->a @0", "0 k a->ab @1800000", "0 k ab->abc @5400000", "0 k -->d @14400000")
+}
