@@ -30,6 +30,7 @@ func groupCases() []testCase {
 		{"heartbeats keep a member", groupHeartbeats},
 		{"a rebalance under way is told by heartbeats", groupRebalancing},
 		{"a member that does not join again in time is removed", groupRebalanceTimeout},
+		{"a member that says something new of itself starts a rebalance", groupNews},
 		{"a static member comes back under its id without a rebalance", groupStatic},
 		{"the one before a static member's successor is fenced", groupFenced},
 		{"a static member that leaves by its instance is gone", groupStaticLeave},
@@ -261,6 +262,22 @@ func groupStatic(t *T) {
 		t.Fatalf("the id is the old one")
 	}
 	equal(t, "assignment", string(again.sync().MemberAssignment), "all")
+}
+
+// groupNews: balancers ask for a rebalance by joining again with other words. The leader need not have any.
+func groupNews(t *T) {
+	leader, follower := t.pair()
+	t.ok("sync group", leader.sync().ErrorCode)
+	t.ok("sync group", follower.sync().ErrorCode)
+	generation := follower.generation
+	follower.joined(follower.join())
+	equal(t, "generation after joining with the same words", follower.generation, generation)
+	follower.words = "news"
+	waiting := follower.begin()
+	t.eventually("a rebalance", func() bool { return leader.beat() == kerr.RebalanceInProgress.Code })
+	leader.joined(leader.join())
+	follower.await(waiting)
+	equal(t, "generation after joining with others", follower.generation, generation+1)
 }
 
 func groupFenced(t *T) {

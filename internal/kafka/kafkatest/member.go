@@ -18,6 +18,7 @@ type member struct {
 	id         string
 	session    int32
 	protocols  []string
+	words      string // it says of itself, besides its id
 	generation int32
 	leader     bool
 }
@@ -47,7 +48,7 @@ func (m *member) joinRequest() *kmsg.JoinGroupRequest {
 	req.Group, req.MemberID, req.InstanceID, req.ProtocolType = m.group, m.id, m.instance, "consumer"
 	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = m.session, 5_000
 	for _, name := range m.protocols {
-		req.Protocols = append(req.Protocols, kmsg.JoinGroupRequestProtocol{Name: name, Metadata: subscription(name + m.id)})
+		req.Protocols = append(req.Protocols, kmsg.JoinGroupRequestProtocol{Name: name, Metadata: subscription(name + m.id + m.words)})
 	}
 	return req
 }
