@@ -9,6 +9,7 @@ import (
 	"ravenswood.dev/internal/component/topic"
 	"ravenswood.dev/internal/engine/processor"
 	"ravenswood.dev/internal/manifest"
+	"ravenswood.dev/internal/record"
 	"ravenswood.dev/internal/topology"
 )
 
@@ -254,6 +255,7 @@ func (n *node) definition() component.Definition {
 		Spec:      component.Spec{Kind: component.KindBolt, Name: n.op + ":" + n.name, Summary: "An operator written in Go."},
 		NewConfig: func() any { return new(settings) },
 		Ports:     func(any) []string { return n.ports() },
+		Format:    func(any) record.Format { return n.format() },
 		NewProcessor: func(_ any, env component.Env) (processor.Processor, error) {
 			return n.open(env)
 		},
@@ -262,6 +264,14 @@ func (n *node) definition() component.Definition {
 		d.Shape = func(any) component.Shape { return n.shape() }
 	}
 	return d
+}
+
+// format is what the values of a node's store hold, so that a table can be shown.
+func (n *node) format() record.Format {
+	if len(n.outs) > 0 {
+		return n.outs[0].shape.format
+	}
+	return n.from[0].want.format
 }
 
 func (n *node) ports() []string {

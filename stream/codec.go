@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+
+	"ravenswood.dev/internal/record"
 )
 
 // Codec turns values of one type to bytes and back. It may be used from any goroutine. Equal values must give equal
@@ -42,6 +44,8 @@ func (jsonCodec[T]) Decode(data []byte) (value T, err error) {
 	return value, nil
 }
 
+func (jsonCodec[T]) format() record.Format { return record.JSON }
+
 // String writes text as it is.
 func String() Codec[string] { return stringCodec{} }
 
@@ -51,6 +55,8 @@ func (stringCodec) Encode(buf []byte, value string) ([]byte, error) {
 	return append(buf, value...), nil
 }
 func (stringCodec) Decode(data []byte) (string, error) { return string(data), nil }
+
+func (stringCodec) format() record.Format { return record.Text }
 
 // Raw takes bytes as they are.
 func Raw() Codec[[]byte] { return rawCodec{} }

@@ -282,6 +282,7 @@ func (r *region) definition(g *graph) component.Definition {
 		Spec:      component.Spec{Kind: component.KindBolt, Name: "fused:" + r.name, Summary: "Operators written in Go, fused."},
 		NewConfig: func() any { return new(settings) },
 		Ports:     func(any) []string { return r.ports() },
+		Format:    func(any) record.Format { return record.Raw }, // codecs read what comes out, nobody else has to
 		Shape:     func(any) component.Shape { return shape },
 		NewBolt:   func(any, component.Env) (component.Bolt, error) { return r.bolt(g), nil },
 	}

@@ -66,6 +66,7 @@ type output struct {
 type shape struct {
 	keyID, valueID     int // 0: there is no codec
 	keyType, valueType string
+	format             record.Format          // of the values, for who looks at stores from outside
 	enter              func(next any) enter   // bytes to next, a step
 	leave              func(port int) any     // a step that writes to a port of the bolt
 	same               func(next [][]any) any // links an operator that changes nothing
@@ -90,6 +91,9 @@ func shapeOf[K, V any](t *Topology, key Codec[K], value Codec[V]) *shape {
 	}
 	if value != nil {
 		s.valueID = t.codecID(value)
+	}
+	if f, ok := any(value).(interface{ format() record.Format }); ok {
+		s.format = f.format()
 	}
 	s.enter = func(next any) enter {
 		first := next.(step[K, V])
