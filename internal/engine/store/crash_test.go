@@ -90,7 +90,7 @@ func crash(t *testing.T, caches *Caches, seed uint64, crashes int) (all []crashe
 func momentKey(i int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(i%7)) }
 
 func momentValue(seed uint64, i int64) []byte {
-	size := rand.New(rand.NewPCG(seed, uint64(i))).IntN(100_000)
+	size := rand.New(rand.NewPCG(seed, uint64(i))).IntN(300_000)
 	return binary.BigEndian.AppendUint64(bytes.Repeat([]byte{byte(i)}, size), uint64(i))
 }
 

@@ -26,6 +26,7 @@ func TestStateAnswersAsItsTwin(t *testing.T) {
 			"observe":  m.observe,
 			"mark":     m.mark,
 			"rollback": m.rollback,
+			"changes":  m.changes,
 			"seal":     m.seal,
 			"commit":   m.commit,
 			"abort":    m.abort,
@@ -79,7 +80,8 @@ func (m *machine) both(do func(*State)) {
 }
 
 var (
-	someKey = rapid.SampledFrom([]string{"", "\x00", "\x00\x01", "\x00\xff", "a", "a\x00", "a\x00b", "ab", "b", "\xff", "\xff\xff"})
+	someKey       = rapid.SampledFrom([]string{"", "\x00", "\x00\x01", "\x00\xff", "a", "a\x00", "a\x00b", "ab", "b", "\xff", "\xff\xff"})
+	someVersioned = rapid.SampledFrom([]string{"", "\x00", "a"}) // few, so that a key has a history
 	// Times around which segments (of a minute) and the retention (of two) begin and end.
 	someTime = rapid.Custom(func(t *rapid.T) int64 {
 		return rapid.Int64Range(-6, 10).Draw(t, "minute")*60_000 + rapid.Int64Range(-1, 1).Draw(t, "ms")
@@ -131,7 +133,7 @@ func (m *machine) writeSession(t *rapid.T) {
 }
 
 func (m *machine) writeVersion(t *rapid.T) {
-	key, c := someKey.Draw(t, "key"), drawCell(t)
+	key, c := someVersioned.Draw(t, "key"), drawCell(t)
 	v := twinVersion{value: string(c.value)}
 	if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
 		v, c.value = twinVersion{deleted: true}, nil
@@ -169,6 +171,12 @@ func (m *machine) seal(t *rapid.T) {
 	}
 	m.both((*State).Seal)
 	m.sealed, m.marked = m.open.clone(), nil
+}
+
+// changes asks for the changes without an end of the transaction: more may be written after that.
+func (m *machine) changes(t *rapid.T) {
+	changesOf(t, m.disk)
+	changesOf(t, m.memory)
 }
 
 func changesOf(t fataler, s *State) (all []Change) {
@@ -292,7 +300,7 @@ func (m *machine) compare(t *rapid.T, name string, s asked, want *twin) {
 		expect("prefix", tableText(kv.Prefix([]byte(key))), prefixed(want.tableRange(store, key, nil), want, store, key))
 	}
 	compareSpans(s, want, key, from, to, expect)
-	v := s.Versions(versionStore)
+	v, key := s.Versions(versionStore), someVersioned.Draw(t, "versioned key")
 	expect("as of", entryText(v.AsOf([]byte(key), timeOf(from))), want.asOf(key, from))
 	expect("latest", entryText(v.Latest([]byte(key))), want.asOf(key, 1<<60))
 	expect("latest of all", tableText(v.Range([]byte(low), []byte(high))), want.latest(low, &high))

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+)
+
+// inGround counts what is kept of a store, seen or not.
+func inGround(t *testing.T, s *State, store string) (n int) {
+	t.Helper()
+	c, err := s.byName[store].ground.cursor(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	c.seek(s.byName[store].number)
+	for c.next() != nil {
+		n++
+	}
+	return n
+}
+
+// TestWhatIsGoneIsNotKept lets stream time go on for many retentions, a new key each second: what is kept must stay in
+// proportion to what is there, in memory and on disk.
+func TestWhatIsGoneIsNotKept(t *testing.T) {
+	const seconds, perTransaction = 3000, 50
+	live := int(twinRetention / time.Second)
+	for name, dir := range map[string]string{"memory": "", "disk": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t, Options{Dir: dir, Specs: twinSpecs()})
+			defer s.Close()
+			for i := range int64(seconds) {
+				now := timeOf(i * 1000)
+				key, e := binary.BigEndian.AppendUint64(nil, uint64(i)), Entry{Value: []byte("v"), Time: now}
+				s.Observe(now)
+				s.KeyValue(mortalStore).Put(key, e)
+				s.Windows(windowStore).Put(key, now, 0, e)
+				s.Sessions(sessionStore).Put(key, now, now, e)
+				s.Versions(versionStore).Put([]byte("often"), e)
+				s.Versions(versionStore).Put(key, Entry{Time: now})
+				if i%perTransaction == 0 {
+					s.Seal()
+					if err := s.Commit(nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			segment := int(segmentMin / 1000)
+			for store, most := range map[string]int{
+				windowStore:  live + segment + 1,
+				sessionStore: live + segment + 1,
+				mortalStore:  3 * live,
+				versionStore: 2 * 3 * live,
+			} {
+				if n := inGround(t, s, store); n < live/2 || n > most {
+					t.Errorf("%s keeps %d entries, of which about %d are there; at most %d are fine", store, n, live, most)
+				}
+			}
+		})
+	}
+}
+
+// TestWhatIsGoneIsNotWritten: neither by a transaction that moved stream time past its own writes, nor by a restore.
+func TestWhatIsGoneIsNotWritten(t *testing.T) {
+	for name, dir := range map[string]string{"memory": "", "disk": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			s := openTest(t, Options{Dir: dir, Specs: twinSpecs()})
+			defer s.Close()
+			s.Windows(windowStore).Put([]byte("k"), at(0), 0, Entry{Time: at(0)})
+			s.Sessions(sessionStore).Put([]byte("k"), at(0), at(0), Entry{Time: at(0)})
+			logged := changesOf(t, s)
+			s.Observe(at(0).Add(time.Hour))
+			s.Seal()
+			if err := s.Commit(nil); err != nil {
+				t.Fatal(err)
+			}
+			logged = append(logged, Change{Store: mortalStore, Key: []byte("k"), Value: []byte{}, Time: at(0)})
+			for _, c := range logged {
+				if err := s.Load(c.Store, []Change{c}, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, spec := range twinSpecs() {
+				if n := inGround(t, s, spec.Name); n > 0 {
+					t.Errorf("%s keeps %d entries that are gone", spec.Name, n)
+				}
+			}
+		})
+	}
+}
+
+// TestLoadOfAnotherRetention restores a changelog that was written with other segments.
+func TestLoadOfAnotherRetention(t *testing.T) {
+	long := []Spec{{Name: "w", Kind: KindWindow, Retention: time.Hour}}
+	old := openTest(t, Options{Specs: long})
+	old.Windows("w").Put([]byte("k"), at(100_000), 1, Entry{Value: []byte("v"), Time: at(100_000)})
+	old.Windows("w").Put([]byte("k"), at(200_000), 1, Entry{Value: []byte("v"), Time: at(200_000)})
+	changes := changesOf(t, old)
+
+	long[0].Retention = 4 * time.Minute
+	s := openTest(t, Options{Specs: long})
+	s.Resume(at(360_000))
+	if err := s.Load("w", changes, 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.Windows("w").Get([]byte("k"), at(200_000), 1); !ok {
+		t.Error("the window is not found")
+	}
+	if _, ok := s.Windows("w").Get([]byte("k"), at(100_000), 1); ok || inGround(t, s, "w") != 1 {
+		t.Error("the window that is gone was loaded")
+	}
+}
+
+// TestStreamTimeOutlivesTheProcess, but not what a transaction that did not happen said of it.
+func TestStreamTimeOutlivesTheProcess(t *testing.T) {
+	opt := Options{Dir: t.TempDir(), Specs: twinSpecs()}
+	s := openTest(t, opt)
+	s.KeyValue(mortalStore).Put([]byte("k"), Entry{Time: at(0)})
+	s.KeyValue(mortalStore).Put([]byte("young"), Entry{Time: at(60_000)})
+	s.Observe(at(121_000))
+	s.Seal()
+	if err := s.Commit(nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Observe(at(1_000_000))
+	s.Close()
+	s = openTest(t, opt)
+	defer s.Close()
+	kv := s.KeyValue(mortalStore)
+	if _, ok := kv.Get([]byte("k")); ok {
+		t.Error("what was gone is back")
+	}
+	if _, ok := kv.Get([]byte("young")); !ok {
+		t.Error("stream time of an open transaction was kept")
+	}
+}
