@@ -93,7 +93,6 @@ func (p *Plan) members(stage int) []member {
 func (p *Plan) unlike(stage int, known func(topic string) int) []*PartitionsError {
 	members := p.members(stage)
 	first, most := decides(members, known)
-	bolt := p.meeting(stage, known)
 	var wrong []*PartitionsError
 	for _, m := range members {
 		n := known(m.topic)
@@ -101,7 +100,7 @@ func (p *Plan) unlike(stage int, known func(topic string) int) []*PartitionsErro
 			continue
 		}
 		wrong = append(wrong, &PartitionsError{Topology: p.Name, Stage: p.Stages[stage].Name, Topic: m.topic, Partitions: n,
-			Other: first.topic, Others: most, Hint: p.unlikeHint(p.Stages[stage].Name, bolt, m, first, n, most)})
+			Other: first.topic, Others: most, Hint: p.unlikeHint(stage, m, first, n, known)})
 	}
 	return wrong
 }
@@ -116,12 +115,12 @@ func decides(members []member, known func(topic string) int) (first member, most
 	return first, most
 }
 
-// unlikeHint says what to do about a topic that has n partitions where another has most.
-func (p *Plan) unlikeHint(stage, bolt string, m, first member, n, most int) string {
-	reset := ResetCommand(p.Name, stage)
+// unlikeHint says what to do about a topic that has n partitions where first has another number.
+func (p *Plan) unlikeHint(stage int, m, first member, n int, known func(topic string) int) string {
+	reset, most := ResetCommand(p.Name, p.Stages[stage].Name), known(first.topic)
 	switch {
 	case !m.own:
-		return fmt.Sprintf("put a rekey bolt between topic %q and bolt %q, or move its records to a topic with %s", m.topic, bolt, count(most, "partition"))
+		return fmt.Sprintf("put a rekey bolt between topic %q and bolt %q, or move its records to a topic with %s", m.topic, p.meeting(stage, known), count(most, "partition"))
 	case m.replay:
 		return growHint(most)
 	case first.own:

@@ -37,6 +37,7 @@ type node struct {
 	wish    int     // partitions that who gave them other keys asks for; 0: as planned
 	late    bool    // it or a bolt before it keeps state
 	stage   int     // into Plan.Stages
+	signed  string  // see signature
 }
 
 // source is one output of a node.

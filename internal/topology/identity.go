@@ -154,14 +154,18 @@ func (n *node) topicOf(p *Plan) string {
 	return p.Name + "." + n.name + ".feed"
 }
 
-// signature is a bolt's component and settings in one line.
+// signature is a bolt's component and settings in one line. It is made once: many bolts may follow.
 func signature(n *node) string {
+	if n.signed != "" {
+		return n.signed
+	}
 	settings := settingsOf(n.Config)
 	var parts []string
 	for _, path := range sortedKeys(settings) {
 		parts = append(parts, path+": "+settings[path])
 	}
-	return kindOf(n.def) + "{" + strings.Join(parts, ", ") + "}"
+	n.signed = kindOf(n.def) + "{" + strings.Join(parts, ", ") + "}"
+	return n.signed
 }
 
 // kindOf is the name of a component. One written in Go is called after its operator and, behind a colon, its bolt: the

@@ -84,6 +84,9 @@ func topicSpout(n *node) bool {
 func (c *checker) reads(here at, g *graph, b *node) {
 	for i, name := range b.shape.Reads {
 		owner, ok := g.stores[name]
+		if n := g.byName[name]; !ok && n != nil && n.Config == nil {
+			continue // its settings are wrong, so it is not known what it keeps
+		}
 		if !ok {
 			c.errorf(b.place(here).in("%s.table", b.Component), CodeUnknownTable, manifest.Suggest(name, g.readable()),
 				"read bolt %q: there is no table %q", b.name, name)

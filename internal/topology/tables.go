@@ -42,7 +42,7 @@ func (c *checker) withTables(here at, spec api.TopologySpec, reg *component.Regi
 		spout := spoutOf(spec, t.Topic)
 		if spout == "" {
 			spout = name + ".topic"
-			spec.Spouts[spout] = api.Node{Component: "topic", Config: &topic.SpoutConfig{Name: t.Topic.Name, Format: t.Topic.Format, Start: t.Topic.Start}}
+			spec.Spouts[spout] = spoutFor(t.Topic)
 			written[spout] = "tables." + name
 		}
 		spec.Bolts[name] = api.Node{From: []string{spout}, Component: tableComponent, Config: config}
@@ -85,6 +85,14 @@ func spoutOf(spec api.TopologySpec, t api.TableTopic) string {
 		}
 	}
 	return ""
+}
+
+// spoutFor reads a table's topic. One that could not be read has been reported.
+func spoutFor(t api.TableTopic) api.Node {
+	if t.Name == "" {
+		return api.Node{Component: "topic"}
+	}
+	return api.Node{Component: "topic", Config: &topic.SpoutConfig{Name: t.Name, Format: t.Format, Start: t.Start}}
 }
 
 func clone(nodes map[string]api.Node) map[string]api.Node {
