@@ -52,7 +52,8 @@ func (t *Transactor) Rebalance() { t.cl.ForceRebalance() }
 type membership struct {
 	cfg      TransactorConfig
 	balancer *taskBalancer
-	told     bool        // OnTasks was called; only for the goroutine that assigns
+	told     bool        // OnTasks was called; this and peers are only for the goroutine that assigns
+	peers    []Peer      // of the last assignment that named any
 	asked    atomic.Bool // since the last assignment
 }
 
@@ -78,6 +79,9 @@ func (m *membership) tell() (again bool) {
 	m.asked.Store(false)
 	first := !m.told
 	m.told = true
+	if a.Members != nil {
+		m.peers = a.Members
+	}
 	if m.cfg.Tasks.OnTasks != nil {
 		m.cfg.Tasks.OnTasks(a)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/kafka"
 )
@@ -172,13 +173,16 @@ func TestATaskMovesWhenItsNewOwnerHasCaughtUp(t *testing.T) {
 	})
 	for _, tk := range []*tasker{a, b} {
 		checkWhole(t, tk)
-		hosts := map[string]string{}
-		for _, p := range tk.assignment().Members {
-			hosts[p.ID] = fmt.Sprint(p.Host, " ", len(p.Active))
-		}
-		if want := map[string]string{"a": "hostA 2", "b": "hostB 2"}; !maps.Equal(hosts, want) {
-			t.Errorf("it knows %v; want %v", hosts, want)
-		}
+		becomes(t, func() string {
+			hosts := map[string]string{}
+			for _, p := range tk.assignment().Members {
+				hosts[p.ID] = fmt.Sprint(p.Host, " ", len(p.Active))
+			}
+			if want := map[string]string{"a": "hostA 2", "b": "hostB 2"}; !maps.Equal(hosts, want) {
+				return fmt.Sprintf("it knows %v; want %v", hosts, want)
+			}
+			return ""
+		})
 	}
 	checkOneOwner(t, e)
 }
@@ -238,6 +242,44 @@ func TestAStandbyTakesOverWhenAMemberLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	becomes(t, wantDuties(b, 4, 0, 0))
+}
+
+// TestTheTransactionOfAMemberThatIsGoneIsEnded: whoever takes its tasks over would wait for it in every changelog, and for
+// its offsets, until it times out.
+func TestTheTransactionOfAMemberThatIsGoneIsEnded(t *testing.T) {
+	t.Parallel()
+	cfg, e := start(t), &events{}
+	taskTopics(t, cfg)
+	createTopic(t, cfg, "changelog", 1, nil)
+	a := joinTasks(t, cfg, e, "a", "hostA", 1)
+	becomes(t, wantDuties(a, 4, 0, 0))
+	b := joinTasks(t, cfg, e, "b", "hostB", 1)
+	becomes(t, wantDuties(b, 0, 2, 2))
+
+	a.Produce(t.Context(), &kgo.Record{Topic: "changelog", Value: []byte("open")})
+	ends := func(list func(context.Context, ...string) (map[kafka.TopicPartition]int64, error)) int64 {
+		at, err := list(t.Context(), "changelog")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at[kafka.TopicPartition{Topic: "changelog"}]
+	}
+	of := admin(t, cfg)
+	becomes(t, func() string {
+		if end, stable := ends(of.EndOffsets), ends(of.StableOffsets); end != 1 || stable != 0 {
+			return fmt.Sprintf("the changelog ends at %d, stable is %d", end, stable)
+		}
+		return ""
+	})
+	a.Close() // without a word: the transaction stays open
+	begun := time.Now()
+	if _, err := kadm.NewClient(connect(t, cfg)).LeaveGroup(t.Context(), kadm.LeaveGroup("g").InstanceIDs("a")); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, wantDuties(b, 4, 0, 0))
+	if end, stable := ends(of.EndOffsets), ends(of.StableOffsets); end != 2 || stable != 2 {
+		t.Errorf("%v after it was gone the changelog ends at %d, stable is %d", time.Since(begun), end, stable)
+	}
 }
 
 // TestAMemberThatMovedIsKnownAtItsNewPlace: a static member that comes back is given what it had, without a rebalance.

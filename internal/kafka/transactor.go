@@ -158,10 +158,8 @@ func (t *Transactor) assign(ctx context.Context, partitions map[string][]int32) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.life, cancel)()
-	if t.cfg.Transactional {
-		if _, _, err := t.cl.ProducerID(ctx); err != nil {
-			return fmt.Errorf("take over transactional id %q: %w", t.cfg.ID, err)
-		}
+	if err := t.fence(ctx); err != nil {
+		return err
 	}
 	if err := t.readPositions(ctx, partitions); err != nil {
 		return err
