@@ -33,8 +33,10 @@ func (t *task) Log() *slog.Logger                   { return slog.New(slog.Disca
 func (t *task) Emit(port int, r *record.Record) {
 	t.out = append(t.out, fmt.Sprintf("%d %s %s @%d", port, r.Key, r.Value, r.Time.UnixMilli()))
 }
-func (t *task) Schedule(_ processor.Clock, _ time.Duration, f func(time.Time) error) func() {
-	t.due = f
+func (t *task) Schedule(clock processor.Clock, _ time.Duration, f func(time.Time) error) func() {
+	if clock == processor.StreamTime {
+		t.due = f
+	}
 	return func() {}
 }
 

@@ -80,14 +80,9 @@ type streamStream struct {
 	c       processor.Context
 	buffers [2]store.Windows
 	waiting store.KeyValue // nil for inner joins
-	closing [2]horizon
-}
-
-// horizon is what is known of a side's waiting records without looking. It is a cache, and errs only downwards: a failed
-// record's writes are undone behind our back, so it is raised only by a look that found nothing to do.
-type horizon struct {
-	floor int64 // nothing waits before it
-	next  int64 // nothing waits before it either, and something may at it
+	// earliest is, by side, a time before which nothing waits. It is a cache, and errs only downwards: writes are undone
+	// behind our back, so it is raised only to what a look has found before it changed anything.
+	earliest [2]int64
 }
 
 // Open implements processor.Processor.
@@ -102,10 +97,9 @@ func (j *streamStream) Open(c processor.Context) error {
 		return nil
 	}
 	j.waiting = c.KeyValue(storeName(c.Bolt(), waiting))
-	for side := range j.closing {
-		j.closing[side] = horizon{math.MinInt64, math.MinInt64}
-	}
+	j.earliest = [2]int64{math.MinInt64, math.MinInt64}
 	c.Schedule(processor.StreamTime, time.Millisecond, j.close)
+	c.Schedule(processor.WallClock, closingPause, j.close) // what was too much at once, also by who worked here before
 	return nil
 }
 
@@ -197,8 +191,7 @@ func (j *streamStream) remember(side int, r *record.Record, waits bool) {
 	}
 	at := r.Time.UnixMilli()
 	j.waiting.Put(waitKey(side, at, seq, r.Key), store.Entry{Value: encodeWaiting(r), Time: r.Time})
-	j.closing[side].floor = min(j.closing[side].floor, at)
-	j.closing[side].next = min(j.closing[side].next, at)
+	j.earliest[side] = min(j.earliest[side], at)
 }
 
 // sequence tells records of one key and time apart.

@@ -260,6 +260,26 @@ func TestStreamStreamTimeMovesByOthers(t *testing.T) {
 	}
 }
 
+// TestStreamStreamClosesSoMuchAtOnce: after a jump of stream time the rest follows by wall clock, also after a restart.
+func TestStreamStreamClosesSoMuchAtOnce(t *testing.T) {
+	j := newStreamJoin(t, within(Left, 5, 5, 0))
+	defer j.w.close(t)
+	const all = 2*closingMax + 10
+	for i := range all {
+		j.arrive(t, leftSide, rec(fmt.Sprint(i), "A", int64(i%3)))
+	}
+	have := []int{len(j.arrive(t, leftSide, rec("k", "late for all", 1000)))}
+	for range 3 {
+		j.open(t)
+		must(t, j.w.tick(time.Time{}))
+		have = append(have, len(j.out))
+		j.out = nil
+	}
+	if !slices.Equal(have, []int{closingMax, closingMax, 10, 0}) {
+		t.Errorf("closed %v", have)
+	}
+}
+
 // TestStreamStreamJoinerErrors: one that fails for a pair fails the record; one that fails for a record that waited drops
 // that one only.
 func TestStreamStreamJoinerErrors(t *testing.T) {

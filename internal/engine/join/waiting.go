@@ -10,43 +10,49 @@ import (
 	"ravenswood.dev/internal/record"
 )
 
+// How many records are closed at once, at most: a jump of stream time must not make more results than memory holds. The
+// rest follows after a pause, or when stream time moves again.
+const (
+	closingMax   = 10_000
+	closingPause = 100 * time.Millisecond
+)
+
 // close emits the results of records whose window has closed without a partner, and forgets them. It runs whenever
 // stream time has moved, also by records of other bolts.
 func (j *streamStream) close(time.Time) error {
-	for side := range j.closing {
+	room := closingMax
+	for side := range j.earliest {
 		if !j.cfg.Type.keeps(side) {
 			continue
 		}
-		if err := j.closeSide(side, j.cut(side)); err != nil {
+		if err := j.closeSide(side, j.cut(side), &room); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// closeSide looks from the floor on, not from the beginning: there a disk store has nothing but deletions to skip.
-func (j *streamStream) closeSide(side int, cut int64) error {
-	h := &j.closing[side]
-	if h.next >= cut {
+// closeSide looks from where it found something last, not from the beginning: what was there is deleted, and on disk as
+// slow to pass as what is not.
+func (j *streamStream) closeSide(side int, cut int64, room *int) error {
+	if j.earliest[side] >= cut {
 		return nil
 	}
-	found, next := false, int64(math.MaxInt64)
-	for key, e := range j.waiting.Range(waitPrefix(side, h.floor), waitPrefix(side+1, math.MinInt64)) {
+	first := int64(math.MaxInt64)
+	for key, e := range j.waiting.Range(waitPrefix(side, j.earliest[side]), waitPrefix(side+1, math.MinInt64)) {
 		w, err := decodeWaiting(key, e.Value)
 		if err != nil {
 			return err
 		}
-		if w.at >= cut {
-			next = w.at
+		first = min(first, w.at)
+		if w.at >= cut || *room == 0 {
 			break
 		}
-		found = true
+		*room--
 		j.waiting.Delete(key, e.Time)
 		j.alone(side, w, e.Time)
 	}
-	if !found {
-		*h = horizon{floor: cut, next: next}
-	}
+	j.earliest[side] = first
 	return nil
 }
 

@@ -17,6 +17,7 @@ type world struct {
 	state   *store.State
 	now     time.Time
 	due     map[string]func(time.Time) error // by bolt
+	tick    func(time.Time) error            // by wall clock
 	dropped map[Reason]int
 }
 
@@ -99,11 +100,15 @@ func (c *context) Partition() int32                    { return 0 }
 func (c *context) Log() *slog.Logger                   { return slog.New(slog.DiscardHandler) }
 
 func (c *context) Schedule(clock processor.Clock, every time.Duration, f func(time.Time) error) func() {
-	if clock != processor.StreamTime || every != time.Millisecond {
+	switch {
+	case clock == processor.StreamTime && every == time.Millisecond:
+		c.w.due[c.bolt] = f
+	case clock == processor.WallClock && every == closingPause:
+		c.w.tick = f
+	default:
 		panic(fmt.Sprintf("unexpected schedule %d every %s", clock, every))
 	}
-	c.w.due[c.bolt] = f
-	return func() { delete(c.w.due, c.bolt) }
+	return func() { panic("a join never stops") }
 }
 
 func must(t rapid.TB, err error) {
