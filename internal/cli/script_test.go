@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -41,10 +42,22 @@ func TestStories(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("FREE_ADDRESS", freeAddress(t))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"eventually": eventually},
 	})
+}
+
+// freeAddress is one at which nobody listens, for a second process whose address a script has to know.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // eventually runs a command again and again until it succeeds and its stdout matches, for ten seconds:

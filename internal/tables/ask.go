@@ -40,6 +40,10 @@ type answer struct {
 // askPause is how long a question waits before it asks again when nobody was ready, unless it hears of a change before.
 const askPause = 100 * time.Millisecond
 
+// resortAfter is how long a question waits for a task that is being restored before it takes what the task has so far:
+// mostly it is ready before that, and a store that is half restored lacks more than any copy.
+const resortAfter = time.Second
+
 // ask asks whoever has the partitions that a question is about, again while they move and the question can wait.
 func (s *Service) ask(ctx context.Context, t *target, q *query) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, q.Wait+answerTimeout)
@@ -49,9 +53,10 @@ func (s *Service) ask(ctx context.Context, t *target, q *query) (*answer, error)
 		once = s.askGlobal
 	}
 	for begun := time.Now(); ; {
-		changed := t.engine.Changed()
-		a, err := once(ctx, t, q)
-		if err == nil || !passing(err) || time.Since(begun) > q.Wait {
+		changed, waited := t.engine.Changed(), time.Since(begun)
+		resort := waited >= min(q.Wait/2, resortAfter)
+		a, err := once(ctx, t, q, resort)
+		if err == nil || !passing(err) || resort && waited > q.Wait {
 			return a, err
 		}
 		if stopped := either(ctx, changed, askPause); stopped != nil {
@@ -78,7 +83,7 @@ func either(ctx context.Context, changed <-chan struct{}, d time.Duration) error
 	return ctx.Err()
 }
 
-func (s *Service) askGlobal(ctx context.Context, t *target, q *query) (*answer, error) {
+func (s *Service) askGlobal(ctx context.Context, t *target, q *query, _ bool) (*answer, error) {
 	p, err := s.here(ctx, t, q, []int32{0})
 	if err != nil {
 		return nil, err
@@ -89,14 +94,14 @@ func (s *Service) askGlobal(ctx context.Context, t *target, q *query) (*answer, 
 	return &answer{entries: p.Entries, more: p.More, by: s.id}, nil
 }
 
-// round asks everybody once.
-func (s *Service) round(ctx context.Context, t *target, q *query) (*answer, error) {
+// round asks everybody once; with resort, also for stores that are not restored yet.
+func (s *Service) round(ctx context.Context, t *target, q *query, resort bool) (*answer, error) {
 	owners := t.engine.Owners(t.table.Stage)
 	if len(owners) == 0 {
 		return nil, &tables.Error{Status: http.StatusServiceUnavailable, Code: tables.NotReady,
 			Message: fmt.Sprintf("ask table %q of topology %q: it is not known yet who has it", t.table.Name, t.plan.Name), Hint: "ask again in a moment"}
 	}
-	r := &asking{service: s, target: t, query: q, down: map[string]bool{}}
+	r := &asking{service: s, target: t, query: q, resort: resort, down: map[string]bool{}}
 	if q.Key != nil {
 		r.want(partitionOf(q.Key, len(owners)), owners)
 	} else {
@@ -117,6 +122,7 @@ type asking struct {
 	service *Service
 	target  *target
 	query   *query
+	resort  bool
 
 	open []*candidates
 	down map[string]bool // processes that did not answer at all
@@ -148,7 +154,7 @@ func (r *asking) want(p int32, owners []Owner) {
 		for _, standby := range o.Standbys {
 			c.left = append(c.left, candidate{standby, true})
 		}
-		if o.Active.ID != "" {
+		if r.resort && o.Active.ID != "" {
 			c.left = append(c.left, candidate{o.Active, true})
 		}
 	}

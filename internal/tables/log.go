@@ -56,12 +56,12 @@ func OpenCluster(cfg kafka.Config) (*Cluster, error) {
 	return &Cluster{cfg: cfg, admin: admin, writer: writer}, nil
 }
 
-// writerOptions place keys as every Kafka client does, let records name a partition, and do not try for ever.
+// writerOptions place keys as every Kafka client does and let records name a partition. A bound on the time of delivery
+// is not among them: the client counts it from a record's own time, which may be long ago.
 func writerOptions() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.RecordPartitioner(orNamed{kgo.StickyKeyPartitioner(nil)}),
 		kgo.UnknownTopicRetries(2),
-		kgo.RecordDeliveryTimeout(tables.WaitMax),
 		kgo.MaxBufferedBytes(64 << 20),
 		kgo.ProducerBatchMaxBytes(writtenMax),
 	}
@@ -188,8 +188,10 @@ func (c *Cluster) Follow(ctx context.Context, topic string, from map[int32]int64
 // writtenMax is the greatest batch that is sent; a topic may allow less.
 const writtenMax = 16 << 20
 
-// Write writes records and waits until all replicas that count have them.
+// Write writes records and waits until all replicas that count have them, for half a minute.
 func (c *Cluster) Write(ctx context.Context, records []*kgo.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, tables.WaitMax)
+	defer cancel()
 	results := c.writer.ProduceSync(ctx, records...)
 	return noTopic(results.FirstErr())
 }

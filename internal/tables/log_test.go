@@ -135,6 +135,9 @@ func TestRecordsGoWhereTheirKeysBelong(t *testing.T) {
 	if err != nil || len(written) != 2 || written[1].Partition != 2 {
 		t.Fatalf("got %v, %+v, %v", token, written, err)
 	}
+	if _, _, err := tables.Write(t.Context(), cluster, "in", []client.Record{{Key: []byte("old"), Time: at(1)}}); err != nil {
+		t.Errorf("a record of long ago: %v", err)
+	}
 	plain := connect(t, cfg, kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
 	r := &kgo.Record{Topic: "in", Key: []byte("k"), Value: []byte("2")}
 	if err := plain.ProduceSync(t.Context(), r).FirstErr(); err != nil || r.Partition != written[0].Partition {
