@@ -144,9 +144,12 @@ func TestATaskMovesWhenItsNewOwnerHasCaughtUp(t *testing.T) {
 	taskTopics(t, cfg)
 	a := joinTasks(t, cfg, e, "a", "hostA", 0)
 	becomes(t, wantDuties(a, 4, 0, 0))
-	if got := len(a.partitions()); got != 11 {
-		t.Fatalf("the only member has %v", a.partitions())
-	}
+	becomes(t, func() string {
+		if got := a.partitions(); len(got) != 11 {
+			return fmt.Sprintf("the only member has %v", got)
+		}
+		return ""
+	})
 
 	b := joinTasks(t, cfg, e, "b", "hostB", 0)
 	becomes(t, wantDuties(b, 0, 0, 2))
