@@ -99,15 +99,15 @@ func (g *graph) nameAll() {
 	for _, edges := range []bool{true, false} {
 		for _, n := range g.nodes {
 			if edge := n.kind == spoutNode || n.kind == sinkNode; n.name == "" && edge == edges {
-				n.name = free1(taken, n.op)
+				n.name = firstFree(taken, n.op)
 				taken[n.name] = n
 			}
 		}
 	}
 }
 
-// free1 is the first of stem, stem-2, stem-3 … that is not taken.
-func free1(taken map[string]*node, stem string) string {
+// firstFree is the first of stem, stem-2, stem-3 … that is not taken.
+func firstFree(taken map[string]*node, stem string) string {
 	name := stem
 	for i := 2; taken[name] != nil; i++ {
 		name = stem + "-" + strconv.Itoa(i)
@@ -204,7 +204,7 @@ func (g *graph) pass(in input) source {
 	for _, other := range g.nodes {
 		taken[other.name] = other
 	}
-	n.name = free1(taken, n.name)
+	n.name = firstFree(taken, n.name)
 	g.nodes = append(g.nodes, n)
 	return source{n, 0}
 }
@@ -295,7 +295,7 @@ func (g *graph) fromOf(n *node) []string {
 func (g *graph) nameOf(n *node, in int) string {
 	from := n.from[in]
 	if from.n.kind == freeNode {
-		return g.regions[from.n].exit(g, from, n, in)
+		return g.regions[from.n].exit(from, n, in)
 	}
 	if name := from.n.outs[from.port].name; name != "" {
 		return from.n.name + "." + name

@@ -251,7 +251,7 @@ func (r *region) exitName(i int) string {
 }
 
 // exit names the output of the region that an input of a node takes.
-func (r *region) exit(_ *graph, in input, n *node, i int) string {
+func (r *region) exit(in input, n *node, i int) string {
 	at := r.find(exit{source: in.source, as: in.want, copy: copyOf(consumer{n, i})})
 	if name := r.exits[at].name; name != "" {
 		return r.name + "." + name

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"time"
 
 	"ravenswood.dev/internal/component"
@@ -137,8 +138,8 @@ func Cogroup[K, V, A any](g Grouped[K, V], add func(key K, value V, so A) A) Cog
 
 // And lets one more stream take part in an aggregate.
 func And[K, V, A any](c Cogrouped[K, A], g Grouped[K, V], add func(key K, value V, so A) A) Cogrouped[K, A] {
-	c.from = append(c.from[:len(c.from):len(c.from)], g.in.input())
-	c.make = append(c.make[:len(c.make):len(c.make)], func(kept Codec[A], empty func() A) aggregate.Fold {
+	c.from = append(slices.Clip(c.from), g.in.input())
+	c.make = append(slices.Clip(c.make), func(kept Codec[A], empty func() A) aggregate.Fold {
 		return fold(g.codec, kept, empty, add)
 	})
 	return c

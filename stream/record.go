@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"time"
 
 	"ravenswood.dev/internal/record"
@@ -41,7 +42,7 @@ func (r Record[K, V]) Header(key string) (value []byte, ok bool) {
 
 // WithHeader returns the record with one more header; the original is as before.
 func (r Record[K, V]) WithHeader(key string, value []byte) Record[K, V] {
-	r.Headers = append(r.Headers[:len(r.Headers):len(r.Headers)], Header{Key: key, Value: value})
+	r.Headers = append(slices.Clip(r.Headers), Header{Key: key, Value: value})
 	return r
 }
 

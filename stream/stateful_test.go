@@ -19,7 +19,6 @@ func decimal(n int64) string { return fmt.Sprint(n) }
 func TestAggregatesWithoutWindows(t *testing.T) {
 	byValue := func(_, v string) string { return v }
 	count := func(tb stream.Table[string, int64]) texts { return stream.MapValues(tb.Changes(), decimal) }
-	type sums = map[string]int
 	for _, c := range []struct {
 		name, in, want string
 		write          func(topo *stream.Topology, s texts) texts

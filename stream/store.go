@@ -16,7 +16,6 @@ type Store interface {
 
 // storeDecl is a store as data.
 type storeDecl struct {
-	t    *Topology // of tables; nil for stores that a processor owns
 	spec store.Spec
 	own  *node         // whose it is; nil until somebody uses it
 	full func() string // name in the plan

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,12 +36,9 @@ func (g WindowedGroup[K, V]) Late(opts ...Option) Stream[K, V] {
 }
 
 func (t *Topology) addOnce(n *node, o options) {
-	for _, known := range t.nodes {
-		if known == n {
-			return
-		}
+	if !slices.Contains(t.nodes, n) {
+		t.add(n, o)
 	}
-	t.add(n, o)
 }
 
 // CountWindows counts the records of each key and window. It takes InMemory, TTL (how long a window can be asked for after its

@@ -150,8 +150,7 @@ func (t *task) process(in *topology.Input, written *record.Record) error {
 	}
 	if len(t.steps) > 0 {
 		out, err := t.late.Process(t.stage.d.ctx, t.steps)
-		var failed *late.Error
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*late.Error](err); ok {
 			t.stage.d.bury(written, failed.Bolt, failed.Err)
 			return nil
 		}

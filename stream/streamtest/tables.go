@@ -3,6 +3,7 @@ package streamtest
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"ravenswood.dev/internal/engine/processor"
@@ -16,9 +17,7 @@ func Entries[K comparable, V any](d *Driver, table stream.Table[K, V]) map[K]V {
 	d.t.Helper()
 	all := map[K]V{}
 	for _, t := range d.holders(table.Stored()) {
-		for k, v := range table.In(opened{t}).All() {
-			all[k] = v
-		}
+		maps.Insert(all, table.In(opened{t}).All())
 	}
 	return all
 }
@@ -39,9 +38,7 @@ func StoreEntries[K comparable, V any](d *Driver, s *stream.KeyValueStore[K, V])
 	d.t.Helper()
 	all := map[K]V{}
 	for _, t := range d.holders(s.Stored()) {
-		for k, v := range s.In(opened{t}).All() {
-			all[k] = v
-		}
+		maps.Insert(all, s.In(opened{t}).All())
 	}
 	return all
 }
