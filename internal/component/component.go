@@ -65,7 +65,8 @@ type Definition struct {
 	Ports func(config any) []string
 	// Uses names the services the settings refer to, so that the linter can check them; nil means none.
 	Uses func(config any) []string
-	// Format says what the records of a spout hold; nil means JSON.
+	// Format says what the records of a spout hold; nil means JSON. Of a bolt: what it keeps, and gives to its first
+	// output; nil means what it got.
 	Format func(config any) record.Format
 
 	// Shape says what a bolt does to keys and what state it keeps; nil means nothing and none.

@@ -55,7 +55,7 @@ func WithUses[C any](d Definition, uses func(*C) []string) Definition {
 	return d
 }
 
-// WithFormat adds what the records of a spout hold.
+// WithFormat adds what the records of a spout hold, or those that a bolt makes.
 func WithFormat[C any](d Definition, format func(*C) record.Format) Definition {
 	d.Format = func(config any) record.Format { return format(config.(*C)) }
 	return d

@@ -118,11 +118,11 @@ func fakes() *component.Registry {
 		component.DefineBolt(component.Spec{Name: "wait", Blocking: true}, nil, func(*noSettings, component.Env) (component.Bolt, error) { return fake{}, nil }),
 		component.DefineProcessor(component.Spec{Name: "table"}, nil, (*tables).shape, openProcessor[tables]),
 		component.DefineProcessor(component.Spec{Name: "keep"}, nil, (*shaped).shape, openProcessor[shaped]),
-		component.DefineProcessor(component.Spec{Name: "count"}, nil, func(c *shaped) component.Shape {
+		component.WithFormat(component.DefineProcessor(component.Spec{Name: "count", Outputs: []string{"late"}}, nil, func(c *shaped) component.Shape {
 			own := *c
 			own.Stores = append([]string{"own"}, c.Stores...)
 			return own.shape()
-		}, openProcessor[shaped]),
+		}, openProcessor[shaped]), func(*shaped) record.Format { return record.JSON }),
 		component.WithUses(fakeBolt[calls]("call", nil), func(c *calls) []string { return []string{c.Service} }),
 		fakeBolt("filter", func(c *expression) []component.Problem {
 			if i := strings.Index(c.When, "=>"); i >= 0 {

@@ -91,6 +91,7 @@ func TestStagesOfATopology(t *testing.T) {
 		{"self-loop", graph("t", in+"  bolts:\n    sum: {from: orders, count: }\n    ask: {from: sum, wait: }\n    last: {from: [sum, ask], pass: }\n"+out)},
 		{"forced", graph("t", in+"  bolts:\n    last: {from: orders, shaped: {repartition: true, partitions: 20}}\n"+out)},
 		{"tables", graph("t", in+"  tables:\n    users: {topic: {name: users}}\n    old: {topic: {name: users}, history: 7d, store: memory}\n    world: {topic: {name: countries}, global: true}\n    again: {topic: {name: orders}}\n  bolts:\n    last: {from: orders, keep: {reads: [users, world]}}\n"+out) + "---\n" + topicOf("orders", "partitions: 6, retention: 0s")},
+		{"formats", graph("t", "  spouts: {lines: {topic: {name: lines, format: text}}}\n  bolts:\n    by: {from: lines, rekey: }\n    sum: {from: by, count: }\n    by2: {from: sum, rekey: }\n    by3: {from: sum.late, rekey: }\n    more: {from: by2, count: }\n    last: {from: by3, count: }\n"+out)},
 		{"only-a-table", graph("t", "  standbys: 1\n  tables:\n    users: {topic: {name: users}}\n")},
 	}
 	for _, c := range cases {

@@ -178,7 +178,7 @@ func formatOfAll(from []source) (format record.Format, mixed bool) {
 		for _, s := range from {
 			switch {
 			case seen[s.node]:
-			case s.node.kind == component.KindSpout, s.node.def.Format != nil:
+			case s.node.kind == component.KindSpout, s.node.def.Format != nil && s.port == 0:
 				formats[formatOf(s.node)] = true
 			default:
 				seen[s.node] = true

@@ -69,7 +69,7 @@ func (f *Field) UnmarshalText(text []byte) error {
 
 // Definition is the component.
 func Definition() component.Definition {
-	return component.DefineProcessor(component.Spec{
+	return component.WithFormat(component.DefineProcessor(component.Spec{
 		Name:    "aggregate",
 		Summary: "Counts, sums up and collects the records of each key, with or without windows.",
 		Doc:     doc,
@@ -81,7 +81,7 @@ func Definition() component.Definition {
 			{Title: "Days in London, into a compacted topic", YAML: `aggregate: {window: {tumbling: 1d, timeZone: Europe/London}, key: windowed, compute: {returns: {count: true, when: event.quantity < 0}}}`},
 			{Title: "Sessions with an own function", YAML: `aggregate: {window: {session: 30m}, compute: {path: {start: '""', fold: 'state + "/" + event.page', merge: a + b}, pages: count}}`},
 		},
-	}, validate, shape, open)
+	}, validate, shape, open), func(*Config) record.Format { return record.JSON })
 }
 
 func validate(c *Config) (problems []component.Problem) {

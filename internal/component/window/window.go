@@ -44,7 +44,7 @@ const (
 
 // Definition is the component.
 func Definition() component.Definition {
-	return component.DefineProcessor(component.Spec{
+	return component.WithFormat(component.DefineProcessor(component.Spec{
 		Name:    "window",
 		Summary: "Collects the records of each key's window and emits them as one when the window closes.",
 		Doc:     doc,
@@ -53,7 +53,7 @@ func Definition() component.Definition {
 			{Title: "A customer's session as one record", YAML: `window: {window: {session: 30m, grace: 1m}, collect: event.page}`},
 			{Title: "Everything of a minute", YAML: `window: {window: {tumbling: 1m}, maxRecords: 500}`},
 		},
-	}, validate, shape, open)
+	}, validate, shape, open), func(*Config) record.Format { return record.JSON })
 }
 
 func validate(c *Config) (problems []component.Problem) {
