@@ -48,8 +48,14 @@ func TestTwoHalvesMergeToTheWhole(t *testing.T) {
 		cut := rapid.IntRange(0, len(events)).Draw(t, "cut")
 		whole := fold(events)
 		merged, err := f.merge(nil, fold(events[:cut]), fold(events[cut:]))
-		if err != nil || string(merged) != string(whole) {
-			t.Fatalf("%v\nmerged %s\nwhole  %s", err, merged, whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What is remembered may differ: a full distinct does not count how often it saw what it leaves out.
+		have, err1 := f.result(merged)
+		want, err2 := f.result(whole)
+		if err1 != nil || err2 != nil || string(have) != string(want) {
+			t.Fatalf("%v %v\nmerged %s\nwhole  %s", err1, err2, merged, whole)
 		}
 	})
 }

@@ -31,6 +31,7 @@ func TestSuppressedChangesAreTheFinalResults(t *testing.T) {
 		spec := drawSpec(t)
 		o := concat()
 		o.Window = &spec
+		o.Keys = rapid.SampledFrom([]Keys{KeyGroup, KeyWindowed}).Draw(t, "keys")
 		changes := open1(t, o)
 		o.Results = Final
 		final := open1(t, o)

@@ -164,7 +164,7 @@ func TestDaysCoverEveryMomentOnce(t *testing.T) {
 			if when.Before(w.Start) || !when.Before(w.End) {
 				t.Fatalf("%s: %s is not in %v", name, when, w)
 			}
-			if when = when.Add(7 * time.Minute); !when.Before(end) {
+			if when = when.Add(29 * time.Minute); !when.Before(end) {
 				next := s.Around(when)
 				if !next.Start.Equal(end) {
 					t.Fatalf("%s: a day ends at %s, the next begins at %s", name, end, next.Start)
