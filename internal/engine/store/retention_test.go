@@ -135,3 +135,31 @@ func TestStreamTimeOutlivesTheProcess(t *testing.T) {
 		t.Error("stream time of an open transaction was kept")
 	}
 }
+
+// TestHistoryReachesBackOneRetention: the version that was valid a retention ago is the last that is seen.
+func TestHistoryReachesBackOneRetention(t *testing.T) {
+	s := openTest(t, Options{Specs: twinSpecs()})
+	v := s.Versions(versionStore)
+	for _, minute := range []int64{1, 2, 6} {
+		v.Put([]byte("k"), Entry{Value: []byte{byte('0' + minute)}, Time: at(minute * 60_000)})
+	}
+	for _, c := range []struct {
+		name       string
+		now, asked int64
+		want       string
+	}{
+		{"all is there", 3, 1, `"1"@60000`},
+		{"valid a retention ago", 6, 4, `"2"@120000`},
+		{"valid before that, and still then", 6, 2, `"2"@120000`},
+		{"no longer valid then", 6, 1, "none"},
+		{"the latest stays", 600, 7, `"6"@360000`},
+		{"the one before the latest is gone", 600, 5, "none"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.Observe(at(c.now * 60_000))
+			if got := entryText(v.AsOf([]byte("k"), at(c.asked*60_000))); got != c.want {
+				t.Errorf("as of minute %d, at minute %d: %s, want %s", c.asked, c.now, got, c.want)
+			}
+		})
+	}
+}
