@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"ravenswood.dev/test/kafka/apache"
+)
+
+// cluster is the broker under test.
+type cluster interface {
+	addr() string
+	restart(ctx context.Context, down time.Duration) error // kill -9, and the same data after a while
+	close() error
+	log() string
+}
+
+// The brokers there are.
+const (
+	ownBroker   = "raven"
+	kafkaBroker = "kafka"
+)
+
+const brokerPatience = 60 * time.Second // for a start
+
+func startCluster(ctx context.Context, kind, dir string, slow time.Duration) (cluster, error) {
+	if kind == kafkaBroker {
+		return startKafka(ctx, dir)
+	}
+	return startOwn(ctx, dir, slow)
+}
+
+// own is our broker in a process of its own.
+type own struct {
+	dir  string
+	at   string
+	slow time.Duration
+	p    *process
+}
+
+func startOwn(ctx context.Context, dir string, slow time.Duration) (*own, error) {
+	addr, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &own{dir: dir, at: addr, slow: slow}
+	return b, b.start(ctx)
+}
+
+func (b *own) start(ctx context.Context) error {
+	p, err := start("broker", b.log(), envDir+"="+filepath.Join(b.dir, "broker"), envAddr+"="+b.at, envSlow+"="+b.slow.String())
+	if err != nil {
+		return err
+	}
+	b.p = p
+	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
+	defer cancel()
+	if _, err := p.firstLine(ctx); err != nil {
+		p.kill()
+		return fmt.Errorf("start broker: %w (see %s)", err, b.log())
+	}
+	return nil
+}
+
+func (b *own) addr() string { return b.at }
+func (b *own) log() string  { return filepath.Join(b.dir, "broker.log") }
+
+func (b *own) restart(ctx context.Context, down time.Duration) error {
+	b.p.kill()
+	sleep(ctx, down)
+	return b.start(context.WithoutCancel(ctx))
+}
+
+func (b *own) close() error {
+	b.p.kill()
+	return nil
+}
+
+// freeAddress finds a port below those that the system gives to clients: a client that connects to one where nobody
+// listens may be given that very port, and then the broker could not come back.
+func freeAddress(ctx context.Context) (string, error) {
+	var last error
+	for range 50 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000)))
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+		if err == nil {
+			return addr, ln.Close()
+		}
+		last = err
+	}
+	return "", fmt.Errorf("find a free port: %w", last)
+}
+
+// foreign is Apache Kafka.
+type foreign struct{ *apache.Cluster }
+
+func startKafka(ctx context.Context, dir string) (*foreign, error) {
+	c, err := apache.Start(ctx, apache.Options{Dir: filepath.Join(dir, "kafka")})
+	if err != nil {
+		return nil, errors.Join(err, apache.Missing())
+	}
+	return &foreign{c}, nil
+}
+
+func (f *foreign) addr() string { return f.Addrs()[0] }
+func (f *foreign) log() string  { return f.Logs()[0] }
+func (f *foreign) close() error { return f.Close() }
+
+func (f *foreign) restart(ctx context.Context, down time.Duration) error {
+	if err := f.Kill(1); err != nil {
+		return err
+	}
+	sleep(ctx, down)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), brokerPatience)
+	defer cancel()
+	return f.Restart(ctx, 1)
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/stream"
+	"ravenswood.dev/stream/tables"
+)
+
+// finish lets everything come to its end, and compares the end with what a naive program makes of the input.
+func (h *harness) finish(ctx context.Context) error {
+	h.load.round()
+	h.load.round()
+	if err := h.load.flush(ctx); err != nil {
+		return err
+	}
+	say("%d transfers sent; waiting for the rest to come out", h.load.sent.Load())
+	if err := h.awaitEnd(ctx); err != nil {
+		say("%v; counting all the same", err)
+		h.findings.note("%v", err)
+	}
+	r, err := replay(ctx, h.cfg)
+	if err != nil {
+		return err
+	}
+	if n := int64(len(r.transfers)); n != h.load.sent.Load() || h.load.refused.Load() > 0 {
+		return fmt.Errorf("write load: %d transfers of %d are on the log, %d records were refused", n, h.load.sent.Load(), h.load.refused.Load())
+	}
+	h.reader.mu.Lock()
+	h.reader.audit.close(r)
+	h.reader.mu.Unlock()
+	if err := h.checkTables(ctx, r); err != nil {
+		return err
+	}
+	for _, w := range h.workers {
+		err = errors.Join(err, w.stop(stopBound))
+	}
+	return errors.Join(err, h.checkLetters(ctx))
+}
+
+// awaitEnd waits until the reader has what there must be.
+func (h *harness) awaitEnd(ctx context.Context) error {
+	want, seen, since := outputs(h.load.sent.Load()), int64(0), time.Now()
+	for end := time.Now().Add(endPatience); ; sleep(ctx, 200*time.Millisecond) {
+		got := h.reader.counts().Records
+		if got >= want {
+			return nil
+		}
+		if got > seen {
+			seen, since = got, time.Now()
+		}
+		if time.Now().After(end) || time.Since(since) > endStall || ctx.Err() != nil {
+			return fmt.Errorf("wait for the end: %d of %d records have come out", got, want)
+		}
+	}
+}
+
+// checkTables asks the stores themselves, through whichever worker, and reads the book's changelog.
+func (h *harness) checkTables(ctx context.Context, r *replayed) error {
+	ctx, cancel := context.WithTimeout(ctx, endPatience)
+	defer cancel()
+	client := tables.NewClient(tables.Options{}, h.admins()...)
+	counts := map[string]int64{}
+	for e, err := range tables.Of(client.Table(bankName, tableCount), stream.String(), stream.Int64()).All(ctx, all()) {
+		if err != nil {
+			return fmt.Errorf("ask table %q: %w", tableCount, err)
+		}
+		counts[e.Key] = e.Value
+	}
+	accounts := map[string]account{}
+	for e, err := range tables.Of(client.Table(bankName, tableAccounts), stream.String(), stream.JSON[account]()).All(ctx, all()) {
+		if err != nil {
+			return fmt.Errorf("ask table %q: %w", tableAccounts, err)
+		}
+		accounts[e.Key] = e.Value
+	}
+	volumes, err := h.askVolumes(ctx, client, r)
+	if err != nil {
+		return err
+	}
+	book := map[string]standing{}
+	if err := readAll(ctx, h.cfg, bookChangelog, func(k *kgo.Record, s standing) { book[string(k.Key)] = s }); err != nil {
+		return err
+	}
+	want := map[string]int64{}
+	for name, s := range r.book {
+		want[name] = s.N
+		h.money += book[name].Balance - r.accounts[name].Opening
+	}
+	compare(h, tableCount, counts, want)
+	compare(h, tableAccounts, accounts, r.accounts)
+	compare(h, tableVolume, volumes, r.volumes)
+	compare(h, bookChangelog, book, r.book)
+	return nil
+}
+
+func all() tables.Range {
+	return tables.Range{Ask: tables.Ask{Fresh: true, Wait: tables.WaitMax}, Limit: tables.LimitMax}
+}
+
+func (h *harness) askVolumes(ctx context.Context, client *tables.Client, r *replayed) (map[window]volume, error) {
+	table := tables.Of(client.Table(bankName, tableVolume), stream.String(), stream.JSON[volume]())
+	found := map[window]volume{}
+	asked := map[string]bool{}
+	for w := range r.volumes {
+		if asked[w.region] {
+			continue
+		}
+		asked[w.region] = true
+		entries, err := table.Windows(ctx, w.region, tables.Span{Ask: all().Ask, Limit: tables.LimitMax})
+		if err != nil {
+			return nil, fmt.Errorf("ask table %q: %w", tableVolume, err)
+		}
+		for _, e := range entries {
+			found[window{w.region, e.Start.UnixMilli()}] = e.Value
+		}
+	}
+	return found, nil
+}
+
+func (h *harness) admins() (addresses []string) {
+	for _, w := range h.workers {
+		if at := w.asked(); at != "" {
+			addresses = append(addresses, at)
+		}
+	}
+	return addresses
+}
+
+// compare counts the entries that one of two tables has and the other has not, or has otherwise.
+func compare[K, V comparable](h *harness, name string, got, want map[K]V) {
+	for k, v := range want {
+		if g, ok := got[k]; !ok || g != v {
+			h.finals.Tables++
+			h.findings.note("table %s: %v is %v, the replay has %v", name, k, g, v)
+		}
+	}
+	for k, g := range got {
+		if _, ok := want[k]; !ok {
+			h.finals.Tables++
+			h.findings.note("table %s: %v is %v, the replay does not have it", name, k, g)
+		}
+	}
+}
+
+// checkLetters counts the dead letters: nothing here is a reason for one.
+func (h *harness) checkLetters(ctx context.Context) error {
+	return kafka.ReadToEnd(ctx, h.cfg, deadLetters, nil, func(k *kgo.Record) error {
+		h.letters++
+		h.findings.note("dead letter %d/%d: %.200s %v", k.Partition, k.Offset, k.Value, headers(k))
+		return nil
+	})
+}
+
+func headers(k *kgo.Record) (all []string) {
+	for _, x := range k.Headers {
+		all = append(all, fmt.Sprintf("%s=%.80s", x.Key, x.Value))
+	}
+	return all
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"ravenswood.dev/internal/engine"
+)
+
+// trial says what a run is to be.
+type trial struct {
+	name   string
+	plan   plan
+	span   time.Duration
+	unsafe engine.Unsafe
+	slow   time.Duration // how long the broker takes to sync a changelog at least
+	breaks bool          // a control: it must be found that something is wrong
+}
+
+// trials are the runs that the options ask for, in their order.
+func (o options) trials() []trial {
+	all := map[string]trial{
+		runMain:    {name: runMain, plan: newPlan(o.seed, o.span), span: o.span},
+		runCalm:    {name: runCalm, span: o.span},
+		runFence:   {name: runFence, plan: stopsAfterFlush(o.seed), span: o.control, unsafe: engine.Unsafe{NoFence: true}, breaks: true},
+		runBuffer:  {name: runBuffer, plan: killsAfterFlush(o.seed), span: o.control, unsafe: engine.Unsafe{NoBuffer: true}, breaks: true},
+		runRestore: {name: runRestore, plan: stopsAfterOffsets(o.seed), span: o.control, unsafe: engine.Unsafe{RestoreToStable: true}, slow: slowSync, breaks: true},
+	}
+	if o.run != runAll {
+		return []trial{all[o.run]}
+	}
+	list := []trial{all[runMain]}
+	if o.control > 0 {
+		list = append(list, all[runFence], all[runBuffer])
+		if o.broker == ownBroker {
+			list = append(list, all[runRestore])
+		}
+	}
+	return list
+}
+
+// slowSync is how late a marker is on a changelog, so that whoever does not wait for it shows.
+const slowSync = 700 * time.Millisecond
+
+func (t trial) unsafeJSON() string {
+	raw, _ := json.Marshal(t.unsafe) // plain switches
+	return string(raw)
+}
+
+// command does one run again.
+func (o options) command(t trial) string {
+	span := fmt.Sprintf("--span %s", t.span)
+	if t.breaks {
+		span = fmt.Sprintf("--control %s", t.span)
+	}
+	return fmt.Sprintf("go run ./test/state --run %s --broker %s --seed %d %s --rate %d --accounts %d --keep", t.name, o.broker, o.seed, span, o.rate, o.accounts)
+}
