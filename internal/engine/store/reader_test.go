@@ -7,7 +7,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 )
 
 // TestReadersSeeWholeTransactions writes the same number to all keys in each transaction, while readers look for two
@@ -152,7 +151,7 @@ func TestSealWaitsForTheTransactionBefore(t *testing.T) {
 				s.Seal()
 				sealed := make(chan struct{})
 				go func() { s.Seal(); close(sealed) }()
-				time.Sleep(time.Minute) // of virtual time
+				synctest.Wait()
 				select {
 				case <-sealed:
 					t.Error("sealed over a transaction without a decision")
