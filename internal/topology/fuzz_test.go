@@ -26,6 +26,15 @@ func FuzzBuild(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	f.Add([]byte(graph("t", `  spouts: {in: {topic: {name: a}}}
+  tables: {users: {topic: {name: users}}, world: {topic: {name: w}, global: true}}
+  bolts:
+    by: {from: in, rekey: {key: event.user, partitions: 3}}
+    user: {from: by, table-join: {table: users}}
+    sums: {from: user, aggregate: {window: {tumbling: 1h}, compute: {n: count}}}
+    ask: {from: sums, call: {service: s}}
+  sinks: {out: {from: ask, topic: {name: b}}}
+`)))
 	for _, d := range reg.All() {
 		for _, e := range d.Spec.Examples {
 			f.Add([]byte("from: in, " + e.YAML))
@@ -49,8 +58,9 @@ func FuzzBuild(f *testing.F) {
 				}
 				continue
 			}
-			if err := topology.Diff(plans, set, topology.Observed{}).WriteText(io.Discard); err != nil {
-				t.Error(err)
+			again := topology.Diff(plans, set, topology.AsIfRun(plans, set))
+			if err := again.WriteText(io.Discard); err != nil || len(again.Foreign())+len(again.Conflicts()) > 0 {
+				t.Errorf("what has run cannot run again: %v %v %v", again.Foreign(), again.Conflicts(), err)
 			}
 		}
 	})
