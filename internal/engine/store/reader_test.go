@@ -114,30 +114,32 @@ func TestReadersCantWrite(t *testing.T) {
 
 // TestCloseWaitsForQueries also asks a second thing within a query: that must not wait for Close.
 func TestCloseWaitsForQueries(t *testing.T) {
-	s := openTest(t, Options{Dir: t.TempDir(), Specs: []Spec{{Name: "t"}}})
-	put(t, s, "t", 1)
-	r := s.Reader()
-	kv, closed := r.KeyValue("t"), make(chan error, 1)
-	for range kv.Range(nil, nil) {
-		go func() { closed <- s.Close() }()
-		for r.Err() == nil { // until Close has begun
+	synctest.Test(t, func(t *testing.T) {
+		s := openTest(t, Options{Specs: []Spec{{Name: "t"}}})
+		put(t, s, "t", 1)
+		r := s.Reader()
+		kv, closed := r.KeyValue("t"), make(chan error, 1)
+		for range kv.Range(nil, nil) {
+			go func() { closed <- s.Close() }()
+			synctest.Wait()
+			kv.Get([]byte("k"))
+			select {
+			case err := <-closed:
+				t.Errorf("closed under a query: %v", err)
+				closed <- err
+			default:
+			}
 		}
-		kv.Get([]byte("k"))
-		select {
-		case err := <-closed:
-			t.Fatalf("closed under a query: %v", err)
-		default:
+		if err := <-closed; err != nil {
+			t.Error(err)
 		}
-	}
-	if err := <-closed; err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := kv.Get([]byte("k")); ok || !errors.Is(r.Err(), ErrClosed) {
-		t.Errorf("after Close: %v, %v", ok, r.Err())
-	}
-	if err := s.Load("t", nil, 1); !errors.Is(err, ErrClosed) {
-		t.Errorf("load after Close: %v", err)
-	}
+		if _, ok := kv.Get([]byte("k")); ok || !errors.Is(r.Err(), ErrClosed) {
+			t.Errorf("after Close: %v, %v", ok, r.Err())
+		}
+		if err := s.Load("t", nil, 1); !errors.Is(err, ErrClosed) {
+			t.Errorf("load after Close: %v", err)
+		}
+	})
 }
 
 func TestSealWaitsForTheTransactionBefore(t *testing.T) {
