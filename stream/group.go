@@ -29,7 +29,7 @@ func (s Stream[K, V]) GroupByKey() Grouped[K, V] {
 
 // GroupBy groups the stream by other keys; its records take their way through an internal topic. It takes WithKey.
 func GroupBy[K, V, G any](s Stream[K, V], f func(key K, value V) G, opts ...Option) Grouped[G, V] {
-	return Rekey(s, f, stemmed("group-by", opts)...).GroupByKey()
+	return rekey(s, "group-by", true, f, opts).GroupByKey()
 }
 
 // Count counts the records of each key. It takes InMemory and TTL.

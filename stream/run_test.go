@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/stream"
+	"ravenswood.dev/stream/streamtest"
 )
 
 func TestARunBringsUpABrokerAndStops(t *testing.T) {
@@ -78,6 +80,92 @@ func talk(ctx context.Context, t *testing.T, brokers []string, line string, got,
 	for !maps.Equal(got, want) && ctx.Err() == nil {
 		c.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
 			got[string(r.Key)] = int64(binary.BigEndian.Uint64(r.Value))
+		})
+	}
+}
+
+// joins is a topology that uses every kind of internal topic and store.
+func joins() *stream.Topology {
+	t := stream.New("joins")
+	left, right := text("left").Partitions(4), text("right").Partitions(4)
+	a, b := stream.TableOf(t, left), stream.TableOf(t, right)
+	both := func(l, r string) string { return l + r }
+	stream.OuterJoinTables(a, b, func(l, r *string) string { return or(l) + or(r) }).To(text("outer"))
+	stream.JoinForeign(a, b, func(_, v string) string { return v[:1] }, both).To(text("foreign"))
+	byValue := stream.GroupBy(stream.From(t, left), func(_, v string) string { return v[:1] })
+	windows := stream.CountWindows(byValue.Windowed(stream.Tumbling(10 * time.Second).Grace(time.Hour)))
+	stream.Map(windows.Changes(), func(w stream.Windowed[string], n int64) (string, string) { return w.String(), decimal(n) }).To(text("windows"))
+	stream.JoinStreams(stream.From(t, left), stream.From(t, right), stream.Within(time.Minute), func(l, r string) string { return l + r }).
+		GroupByKey().Count(stream.Named("pairs")).To(numbers("pairs"))
+	return t
+}
+
+func TestABrokerGivesWhatStreamtestGives(t *testing.T) {
+	var story []event
+	for i := range 120 {
+		story = append(story, event{side: i % 2, key: string(rune('a' + i%5)), value: string(rune('a'+i%7)) + decimal(int64(i)), deleted: i%11 == 10, at: at(float64(i / 2))})
+	}
+	d := streamtest.New(t, joins(), streamtest.Partitions(4))
+	ins := []*streamtest.In[string, string]{streamtest.Input(d, text("left")), streamtest.Input(d, text("right"))}
+	for _, e := range story {
+		if e.deleted {
+			ins[e.side].Delete(e.key, e.at)
+		} else {
+			ins[e.side].Send(e.key, e.value, e.at)
+		}
+	}
+	want := map[string]map[string]string{
+		"outer":   last(streamtest.Output(d, text("outer")).Records()),
+		"foreign": last(streamtest.Output(d, text("foreign")).Records()),
+		"windows": last(streamtest.Output(d, text("windows")).Records()),
+		"pairs":   last(streamtest.Output(d, text("pairs")).Records()),
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	defer cancel()
+	got := map[string]map[string]string{"outer": {}, "foreign": {}, "windows": {}, "pairs": {}}
+	err := joins().Run(ctx, stream.Options{Dir: t.TempDir(), Workers: 2, Ready: func(r stream.Running) {
+		go func() {
+			defer cancel()
+			tellBroker(ctx, t, r.Brokers(), story, got, want)
+		}()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for topic := range want {
+		if !maps.Equal(got[topic], want[topic]) {
+			t.Errorf("%s ends in %q, want %q", topic, got[topic], want[topic])
+		}
+	}
+}
+
+// tellBroker writes a story and reads topics until they end in what is wanted.
+func tellBroker(ctx context.Context, t *testing.T, brokers []string, story []event, got, want map[string]map[string]string) {
+	topics := slices.Collect(maps.Keys(want))
+	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topics...), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer c.Close()
+	for _, e := range story {
+		r := &kgo.Record{Topic: []string{"left", "right"}[e.side], Key: []byte(e.key), Timestamp: e.at}
+		if !e.deleted {
+			r.Value = []byte(e.value)
+		}
+		c.Produce(ctx, r, func(_ *kgo.Record, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for !maps.EqualFunc(got, want, maps.Equal[map[string]string]) && ctx.Err() == nil {
+		c.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			if r.Value == nil {
+				delete(got[r.Topic], string(r.Key))
+			} else {
+				got[r.Topic][string(r.Key)] = string(r.Value)
+			}
 		})
 	}
 }

@@ -418,3 +418,40 @@ func TestNamesAreStable(t *testing.T) {
 		t.Errorf("stores %v, input %q", stores, plan.Inputs[0].Name)
 	}
 }
+
+func TestTwoProcessorsShareAStoreAndReadAGlobalTable(t *testing.T) {
+	topo, in, out, names := stream.New("t"), text("in"), text("out"), text("names")
+	s, global := stream.From(topo, in), stream.GlobalOf(topo, names)
+	last := stream.NewStore("last", stream.String(), stream.String(), stream.InMemory())
+	type handler = func(stream.Record[string, string]) error
+	stream.Process(s, func(c *stream.Context[string, string]) handler {
+		l := last.In(c)
+		return func(r stream.Record[string, string]) error {
+			l.Put(r.Key, r.Value)
+			return nil
+		}
+	}, stream.Uses(last), stream.Named("writer"))
+	stream.Process(s, func(c *stream.Context[string, string]) handler {
+		l, who := last.In(c), global.In(c)
+		return func(r stream.Record[string, string]) error {
+			v, _ := l.Get(r.Key)
+			name, _ := who.Get(r.Value)
+			c.Emit(r.Key, v+name)
+			return nil
+		}
+	}, stream.Uses(last, global), stream.Named("reader")).To(out)
+	plan, err := topo.Plan()
+	if err != nil || len(plan.Stages) != 1 {
+		t.Fatalf("stages %v, %v; want one", plan, err)
+	}
+	d := streamtest.New(t, topo, streamtest.Partitions(2))
+	streamtest.Input(d, names).Send("x", "!")
+	send(streamtest.Input(d, in), "a=x b=y a=y")
+	got := streamtest.StoreEntries(d, last)
+	if !maps.Equal(got, map[string]string{"a": "y", "b": "y"}) {
+		t.Errorf("the store holds %v", got)
+	}
+	if n := len(streamtest.Output(d, out).Records()); n != 3 {
+		t.Errorf("%d records, want 3", n)
+	}
+}

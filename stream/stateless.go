@@ -159,14 +159,21 @@ func FlatMapValues[K, V, W any](s Stream[K, V], f func(value V) iter.Seq[W], opt
 	})
 }
 
-// Rekey gives every record another key. What needs all records of a key together, such as a join, gets them through an
+// Rekey gives every record another key; for one without a value, f sees the zero value. What needs all records of a key together, such as a join, gets them through an
 // internal topic. It takes WithKey.
 func Rekey[K, V, K2 any](s Stream[K, V], f func(key K, value V) K2, opts ...Option) Stream[K2, V] {
-	o := s.t.read("rekey", opts, optKey, optStem)
-	op := o.stemOr("rekey")
+	return rekey(s, "rekey", false, f, opts)
+}
+
+// rekey may drop records without a value, where nobody could do anything with them, before f sees them.
+func rekey[K, V, K2 any](s Stream[K, V], op string, drop bool, f func(key K, value V) K2, opts []Option) Stream[K2, V] {
+	o := s.t.read(op, opts, optKey)
 	as := Stream[K2, V]{key: codecOr[K2](s.t, op, o.key), value: s.value}
 	return free(s.t, op, s.input(), o, as, true, func(n *node, next step[K2, V]) step[K, V] {
 		return func(x *run, it *item[K, V]) error {
+			if it.Deleted && drop {
+				return nil
+			}
 			x.at = n
 			out := rekeyed(it, f(it.Key, it.Value))
 			return next(x, &out)

@@ -9,7 +9,8 @@ import (
 	"ravenswood.dev/internal/engine/store"
 )
 
-// Store is a declared store for processors of your own: a *KeyValueStore, a *WindowStore, or a Table that is read.
+// Store is a declared store for processors of your own: a *KeyValueStore, a *WindowStore, or a Table or
+// GlobalTable that is read.
 type Store interface {
 	declaration() *storeDecl
 }

@@ -26,6 +26,15 @@ func (s Table[K, V]) In(c Access) TableView[K, V] {
 	return TableView[K, V]{s.from, c.Opened(), s.key, s.value}
 }
 
+func (s GlobalTable[K, V]) declaration() *storeDecl {
+	return &storeDecl{own: s.n, full: func() string { return s.n.name }}
+}
+
+// In opens the table for reading in a processor that declares it with Uses.
+func (s GlobalTable[K, V]) In(c Access) TableView[K, V] {
+	return TableView[K, V]{&lookup{n: s.n}, c.Opened(), s.key, s.value}
+}
+
 // Get returns the value of a key.
 func (s TableView[K, V]) Get(key K) (value V, ok bool) {
 	k := mustEncode(s.key, key)
