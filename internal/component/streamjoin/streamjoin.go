@@ -36,7 +36,7 @@ var language = enrich.Over("left", "right", "key")
 
 // Definition is the component.
 func Definition() component.Definition {
-	return component.DefineProcessor(component.Spec{
+	return component.WithFormat(component.DefineProcessor(component.Spec{
 		Name:    "stream-join",
 		Summary: "Joins the records of two sources that have one key and are close in time.",
 		Doc:     doc,
@@ -46,7 +46,7 @@ func Definition() component.Definition {
 			{Title: "A payment comes after the order; those without one too, an hour and five minutes later", YAML: `stream-join: {after: 1h, grace: 5m, type: left, set: {paid: 'right != null', amount: 'right.?amount'}}`},
 			{Title: "What is on one side only, and what is on both", YAML: `stream-join: {within: 1m, type: outer, set: {billed: 'right.?amount', shipped: left != null}}`},
 		},
-	}, validate, shape, open)
+	}, validate, shape, open), func(*Config) record.Format { return record.JSON })
 }
 
 func validate(c *Config) (problems []component.Problem) {

@@ -40,7 +40,7 @@ var language = enrich.OverRecord("table")
 
 // Definition is the component.
 func Definition() component.Definition {
-	return component.DefineProcessor(component.Spec{
+	return component.WithFormat(component.DefineProcessor(component.Spec{
 		Name:    "table-join",
 		Summary: "Joins each record with the row that a table has for it.",
 		Doc:     doc,
@@ -50,7 +50,7 @@ func Definition() component.Definition {
 			{Title: "A global table by any field", YAML: `table-join: {table: countries, key: event.address.country, as: country}`},
 			{Title: "The price at the time of the order", YAML: `table-join: {table: prices, asOf: time, set: {total: event.count * table.price}}`},
 		},
-	}, validate, shape, open)
+	}, validate, shape, open), func(*Config) record.Format { return record.JSON })
 }
 
 func validate(c *Config) (problems []component.Problem) {
