@@ -186,3 +186,38 @@ func do(t *testing.T, r *http.Request) (int, string) {
 	}
 	return resp.StatusCode, string(body)
 }
+
+// withTables is a node whose topologies have tables.
+type withTables struct{ oneRoute }
+
+func (*withTables) Tables() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "asked "+r.URL.EscapedPath()) })
+}
+
+func TestTablesAreServedToThisMachineOnly(t *testing.T) {
+	s := httptest.NewServer(admin.Handler(&withTables{}, http.NotFoundHandler(), slog.New(slog.DiscardHandler)))
+	defer s.Close()
+	cases := []struct {
+		method, path string
+		change       func(*http.Request)
+		status       int
+	}{
+		{"GET", "/v1/tables", nil, 200},
+		{"GET", "/v1/topologies/shop/tables/users/a%2Fb", nil, 200},
+		{"POST", "/v1/topics/orders/records", nil, 200},
+		{"GET", "/v1/tables", func(r *http.Request) { r.Host = "evil.example" }, 403},
+		{"GET", "/v1/tables", func(r *http.Request) { r.Header.Set("Origin", "http://localhost") }, 403},
+	}
+	for _, c := range cases {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, s.URL+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.change != nil {
+			c.change(r)
+		}
+		if status, answer := do(t, r); status != c.status || status == 200 && answer != "asked "+c.path {
+			t.Errorf("%s %s: got %d %q", c.method, c.path, status, answer)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -309,11 +310,7 @@ func (l *memoryLog) commit(topic string, n int32, next int64) {
 func (l *memoryLog) Committed(context.Context, string) (map[kafka.TopicPartition]int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := map[kafka.TopicPartition]int64{}
-	for tp, o := range l.group {
-		c[tp] = o
-	}
-	return c, nil
+	return maps.Clone(l.group), nil
 }
 
 func (l *memoryLog) Ends(_ context.Context, topic string, from map[int32]int64) (map[int32]int64, error) {
@@ -361,10 +358,7 @@ func (l *memoryLog) Write(_ context.Context, records []*kgo.Record) error {
 }
 
 func (l *memoryLog) Follow(ctx context.Context, topic string, from map[int32]int64, visit func(*kgo.Record) error) error {
-	next := map[int32]int64{}
-	for p, o := range from {
-		next[p] = o
-	}
+	next := maps.Clone(from)
 	for {
 		l.mu.Lock()
 		changed := l.changed

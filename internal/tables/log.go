@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -68,10 +67,9 @@ func writerOptions() []kgo.Opt {
 }
 
 // Close ends the connections.
-func (c *Cluster) Close() error {
+func (c *Cluster) Close() {
 	c.writer.Close()
 	c.admin.Close()
-	return nil
 }
 
 // Committed is what a group has committed.
@@ -235,18 +233,6 @@ func (n namedTopic) OnNewBatch() {
 func Named(ctx context.Context, r *kgo.Record) *kgo.Record {
 	r.Context = context.WithValue(ctx, named{}, true)
 	return r
-}
-
-// pause waits, unless ctx is done before.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // partitionsOf lists the partitions of a map in order.

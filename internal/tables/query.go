@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"ravenswood.dev/internal/engine/store"
@@ -51,10 +52,8 @@ func (q *query) fits(table string, kind store.Kind) error {
 		formGet: {store.KindKeyValue, store.KindVersioned}, formAsOf: {store.KindVersioned}, formVersions: {store.KindVersioned},
 		formRange: {store.KindKeyValue, store.KindVersioned}, formWindows: {store.KindWindow}, formSessions: {store.KindSession},
 	}
-	for _, k := range able[q.Form] {
-		if k == kind {
-			return nil
-		}
+	if slices.Contains(able[q.Form], kind) {
+		return nil
 	}
 	e := badRequest("ask table %q for %s: it is a %s table", table, q.Form.words(), kind)
 	e.Hint = map[store.Kind]string{

@@ -74,10 +74,10 @@ func (s *Service) pass(ctx context.Context, t *target, to Instance, ask partsReq
 		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
 	}
 	defer response.Body.Close()
-	return readParts(response, to, ask.Partitions)
+	return readParts(response, to)
 }
 
-func readParts(response *http.Response, to Instance, asked []int32) (*parts, error) {
+func readParts(response *http.Response, to Instance) (*parts, error) {
 	raw, err := io.ReadAll(io.LimitReader(response.Body, partsMaxBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)

@@ -225,7 +225,7 @@ func setPage(v url.Values, limit int, cursor string) {
 // call asks the first address that answers. What changes something goes on to the next address only if the one before
 // was not even connected to.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, body, answer any) error {
-	var last error = errors.New("ask a process: no address is known")
+	last := errNoAddress
 	for _, address := range c.addresses {
 		response, err := c.do(ctx, address, method, path, query, body)
 		if err == nil {
@@ -241,6 +241,9 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	}
 	return last
 }
+
+// errNoAddress says that a client was made without any.
+var errNoAddress = errors.New("ask a process: no address is known")
 
 func notConnected(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)

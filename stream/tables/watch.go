@@ -166,7 +166,7 @@ func (r *watching) values() url.Values {
 
 // open asks for an answer that does not end.
 func (c *Client) open(ctx context.Context, path string, query url.Values) (*http.Response, error) {
-	var last error = errors.New("ask a process: no address is known")
+	last := errNoAddress
 	for _, address := range c.addresses {
 		response, err := c.do(ctx, address, http.MethodGet, path, query, nil)
 		if err != nil {
