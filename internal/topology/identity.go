@@ -17,6 +17,7 @@ import (
 	"ravenswood.dev/internal/component/topic"
 	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/manifest"
+	"ravenswood.dev/internal/record"
 )
 
 // Identity says what a store holds: two stores of one name and different identities hold different things, and one must
@@ -128,7 +129,7 @@ func (n *node) backwards(p *Plan, seen map[*node]bool, source, key func(string))
 	}
 	seen[n] = true
 	if n.kind == component.KindSpout {
-		source(n.topicOf(p))
+		source(n.comesFrom(p))
 		return
 	}
 	switch {
@@ -146,12 +147,16 @@ func (n *node) backwards(p *Plan, seen map[*node]bool, source, key func(string))
 // would get everything a second time.
 func (n *node) makes() bool { return !n.shape.Table && len(n.shape.Stores) > 0 }
 
-// topicOf is the topic of a spout.
-func (n *node) topicOf(p *Plan) string {
+// comesFrom is the topic of a spout, and what its records hold if that is not JSON.
+func (n *node) comesFrom(p *Plan) string {
+	from := p.Name + "." + n.name + ".feed"
 	if config, ok := n.Config.(*topic.SpoutConfig); ok {
-		return config.Name
+		from = config.Name
 	}
-	return p.Name + "." + n.name + ".feed"
+	if format := formatOf(n); format != record.JSON {
+		from += " (" + format.String() + ")"
+	}
+	return from
 }
 
 // signature is a bolt's component and settings in one line. It is made once: many bolts may follow.

@@ -102,7 +102,7 @@ func TestAnIdentityIsWhatAStoreHolds(t *testing.T) {
 		{"event.city", "event.country", "key was rekey{expression: event.city}, is rekey{expression: event.country}"},
 		{"event.total", "event.price", "expression was event.total, is event.price"},
 		{"orders: {topic: {name: orders}}", "orders: {topic: {name: others}}", "source was orders, is others"},
-		{"orders: {topic: {name: orders}}", "orders: {topic: {name: orders, format: text}}", "format was json, is text"},
+		{"orders: {topic: {name: orders}}", "orders: {topic: {name: orders, format: text}}", "source was orders, is orders (text)"},
 		{"look: {from: by-user", "first: {from: by-user, count: {}}\n    look: {from: first", "key is first count{} now"},
 		{"history: 7d", "history: 8d, store: memory, retention: 3d", ""},
 	} {
