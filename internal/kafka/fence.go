@@ -20,6 +20,9 @@ func (t *Transactor) fence(ctx context.Context) error {
 	if _, _, err := t.cl.ProducerID(ctx); err != nil {
 		return fmt.Errorf("take over transactional id %q: %w", t.cfg.ID, err)
 	}
+	if t.cfg.Unfenced {
+		return nil
+	}
 	for _, id := range t.membership.gone() {
 		if err := t.endTransactionsOf(ctx, id); err != nil {
 			return fmt.Errorf("end the transaction of worker %q, which is gone: %w", id, err)
