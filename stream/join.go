@@ -64,7 +64,8 @@ func pairs[K, V, W any](t *Topology, n *node, o options, key Codec[K], left Code
 }
 
 func streamTable[K, V, W any](s Stream[K, V], with Table[K, W], typ join.Type, opts []Option) Stream[K, pair[V, W]] {
-	with = with.stored()
+	o := s.t.read("join", opts, optValue)
+	with = with.stored(o, "table")
 	n := &node{op: "join", from: []input{s.input()}}
 	n.shape = func() component.Shape {
 		return component.Shape{Keyed: true, Reads: []string{with.from.n.name}}
@@ -72,7 +73,7 @@ func streamTable[K, V, W any](s Stream[K, V], with Table[K, W], typ join.Type, o
 	n.open = func(component.Env) (processor.Processor, error) {
 		return n.wrap(join.NewStreamTable(join.StreamTableConfig{Table: with.from.source(), Type: typ, Join: joinRecord})), nil
 	}
-	return pairs(s.t, n, s.t.read("join", opts, optValue), s.key, s.value, with.value)
+	return pairs(s.t, n, o, s.key, s.value, with.value)
 }
 
 func joinRecord(r *record.Record, right []byte) ([]byte, error) {
@@ -119,7 +120,8 @@ func OuterJoinTables[K, V, W, R any](a Table[K, V], b Table[K, W], f func(left *
 }
 
 func tableTable[K, V, W any](a Table[K, V], b Table[K, W], typ join.Type, opts []Option) Stream[K, pair[V, W]] {
-	a, b = a.stored(), b.stored()
+	o := a.t.read("join-tables", opts, optValue)
+	a, b = a.stored(o, "left"), b.stored(o, "right")
 	n := &node{op: "join-tables", from: []input{a.input(), b.input()}}
 	n.shape = func() component.Shape {
 		return component.Shape{Keyed: true, Inputs: []string{"left", "right"}, Reads: []string{a.from.n.name, b.from.n.name}}
@@ -128,7 +130,7 @@ func tableTable[K, V, W any](a Table[K, V], b Table[K, W], typ join.Type, opts [
 		bytesOf := func(_, left, right []byte) ([]byte, error) { return joinBytes(left, right), nil }
 		return n.wrap(join.NewTableTable(join.TableTableConfig{Left: a.from.source(), Right: b.from.source(), Type: typ, Join: bytesOf})), nil
 	}
-	return pairs(a.t, n, a.t.read("join-tables", opts, optValue), a.key, a.value, b.value)
+	return pairs(a.t, n, o, a.key, a.value, b.value)
 }
 
 // tableResult makes a table's entries of pairs.
@@ -160,9 +162,9 @@ func LeftJoinForeign[K, V, F, W, R any](a Table[K, V], b Table[F, W], key func(k
 // foreign adds the three parts of a foreign-key join (see join.ForeignKeyConfig).
 func foreign[K, V, F, W, R any](a Table[K, V], b Table[F, W], key func(K, V) F, typ join.Type, f func(*pair[V, W]) R, opts []Option) Table[K, R] {
 	const op = "join-foreign"
-	a, b = a.stored(), b.stored()
 	t := a.t
 	o := t.read(op, opts, optValue, optMemory)
+	a, b = a.stored(o, "left"), b.stored(o, "right")
 	codec := codecOr[R](t, op, o.value)
 	cfg := func() join.ForeignKeyConfig {
 		sides := pairCodec[V, W]{a.value, b.value}
@@ -189,7 +191,7 @@ func foreign[K, V, F, W, R any](a Table[K, V], b Table[F, W], key func(K, V) F, 
 		n := &node{kind: boltNode, op: op, from: from, outs: []output{{shape: out}}}
 		n.shape = func() component.Shape { return shape(cfg()) }
 		n.open = func(component.Env) (processor.Processor, error) { return n.wrap(open(cfg())), nil }
-		return t.add(n, options{})
+		return t.add(n, o.part(op))
 	}
 	asks := part("subscribe", []input{a.input()}, shapeOf(t, b.key, Raw()),
 		func(join.ForeignKeyConfig) component.Shape { return component.Shape{Rekeys: true} }, join.NewSubscribe)

@@ -113,4 +113,12 @@ func stemmed(op string, opts []Option) []Option {
 	return append([]Option{{optStem, func(o *options) { o.stem = cmp.Or(o.stem, op) }}}, opts...)
 }
 
+// part is the options of a part of an operator: its name begins with that of the operator, if that was given one.
+func (o options) part(name string) options {
+	if !o.isNamed {
+		return options{}
+	}
+	return options{name: o.name + "-" + name, isNamed: true}
+}
+
 func (o options) stemOr(op string) string { return cmp.Or(o.stem, op) }

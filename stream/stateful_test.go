@@ -400,6 +400,29 @@ func TestRestartsChangeNothing(t *testing.T) {
 	}
 }
 
+func TestANameNamesEveryStoreOfAnOperator(t *testing.T) {
+	topo := stream.New("t")
+	a, b := stream.TableOf(topo, text("a")), stream.TableOf(topo, text("b"))
+	both := func(l, r string) string { return l + r }
+	key := func(_, v string) string { return v }
+	joined := stream.JoinTables(a, b, both, stream.Named("joined"))
+	stream.JoinForeign(joined, b, key, both, stream.Named("foreign"))
+	plan, err := topo.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stores []string
+	for _, s := range plan.Stages {
+		for _, st := range s.Stores {
+			stores = append(stores, st.Name)
+		}
+	}
+	slices.Sort(stores)
+	if want := []string{"a-table", "b-table", "foreign", "foreign-left", "foreign-subscriptions"}; !slices.Equal(stores, want) {
+		t.Errorf("stores are %v, want %v", stores, want)
+	}
+}
+
 func TestNamesAreStable(t *testing.T) {
 	topo := stream.New("t")
 	s := stream.From(topo, text("in.put"))

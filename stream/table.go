@@ -199,13 +199,14 @@ func decodePair[K, V any](kc Codec[K], vc Codec[V], key, value []byte) (k K, v V
 	return k, v, err
 }
 
-// stored is the table in a store: as it is if it is read from one anyway, else kept in one of its own.
-func (s Table[K, V]) stored() Table[K, V] {
+// stored is the table in a store: as it is if it is read from one anyway, else kept in one of its own, named after who
+// needs it.
+func (s Table[K, V]) stored(reader options, side string) Table[K, V] {
 	if s.from != nil && s.from.windows == nil {
 		s.from.used()
 		return s
 	}
-	return keep(s.t, "table", s.at, s.key, s.value, options{})
+	return keep(s.t, "table", s.at, s.key, s.value, reader.part(side))
 }
 
 // Kept keeps a table that is calculated (filtered, mapped or joined) in a store of its own, under its name, so that it
