@@ -50,6 +50,7 @@ type options struct {
 	rate     int
 	accounts int
 	seed     uint64
+	safe     bool
 	keep     bool
 }
 
@@ -73,6 +74,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.rate, "rate", 200, "transfers a second")
 	f.IntVar(&o.accounts, "accounts", 200, "number of accounts")
 	f.Uint64Var(&o.seed, "seed", uint64(rand.Uint32()), "seed of all that happens; the moments still depend on the machine")
+	f.BoolVar(&o.safe, "safe", false, "of a control: switch nothing off, so that nothing may be found")
 	f.BoolVar(&o.keep, "keep", false, "keep the folder with the data and the output of all processes")
 	if err := f.Parse(args); err != nil {
 		return o, err

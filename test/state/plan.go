@@ -152,14 +152,6 @@ func stopsAfterFlush(seed uint64) plan {
 	})
 }
 
-// stopsAfterOffsets makes zombies that only have to end their transaction: it is decided while a successor waits for its
-// offsets, and the changelogs show it later than the offsets do.
-func stopsAfterOffsets(seed uint64) plan {
-	return stepPlan(seed, func(d draw) fault {
-		return fault{kind: stepStop, step: "after-offsets", count: 2 + d.IntN(3), lasts: d.between(14*time.Second, 16*time.Second)}
-	})
-}
-
 // stepPlan lets one thing happen to worker 0 and 1 again and again; the last one is there to take over.
 func stepPlan(seed uint64, next func(d draw) fault) (p plan) {
 	const more = 50 // than a control has time for

@@ -139,8 +139,14 @@ func (h *harness) happen(ctx context.Context) error {
 	faults, calm := context.WithCancel(living)
 	defer calm()
 	var lives, around, things sync.WaitGroup
-	for i, w := range h.workers {
-		lives.Go(func() { w.live(living, faults, h.trial.plan.workers[i]) })
+	if h.trial.story != nil {
+		lives.Go(func() {
+			h.trial.story(faults, h)
+			h.live(&lives, living, faults)
+		})
+	} else {
+		h.live(&lives, living, faults)
+		h.awaitUp(ctx)
 	}
 	defer lives.Wait()
 	defer end()
@@ -148,7 +154,6 @@ func (h *harness) happen(ctx context.Context) error {
 	around.Go(func() { h.tell(living) })
 	defer around.Wait()
 	defer end()
-	h.awaitUp(ctx)
 	loading, stopLoad := context.WithCancel(living)
 	defer stopLoad()
 	things.Go(func() { h.load.run(loading) })
@@ -157,10 +162,17 @@ func (h *harness) happen(ctx context.Context) error {
 	calm()
 	stopLoad()
 	things.Wait()
-	if h.enough() {
+	if h.trial.breaks {
 		return ctx.Err()
 	}
 	return h.finish(ctx)
+}
+
+// live lets every worker live its lane.
+func (h *harness) live(lives *sync.WaitGroup, ctx, faults context.Context) {
+	for i, w := range h.workers {
+		lives.Go(func() { w.live(ctx, faults, h.trial.plan.workers[i]) })
+	}
 }
 
 // awaitUp waits until every worker is up, for some time.

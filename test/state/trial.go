@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -12,6 +13,7 @@ import (
 type trial struct {
 	name   string
 	plan   plan
+	story  func(ctx context.Context, h *harness) // what happens instead, if it takes several workers
 	span   time.Duration
 	unsafe engine.Unsafe
 	slow   time.Duration // how long the broker takes to sync a changelog at least
@@ -25,10 +27,14 @@ func (o options) trials() []trial {
 		runCalm:    {name: runCalm, span: o.span},
 		runFence:   {name: runFence, plan: stopsAfterFlush(o.seed), span: o.control, unsafe: engine.Unsafe{NoFence: true}, breaks: true},
 		runBuffer:  {name: runBuffer, plan: killsAfterFlush(o.seed), span: o.control, unsafe: engine.Unsafe{NoBuffer: true}, breaks: true},
-		runRestore: {name: runRestore, plan: stopsAfterOffsets(o.seed), span: o.control, unsafe: engine.Unsafe{RestoreToStable: true}, slow: slowSync, breaks: true},
+		runRestore: {name: runRestore, story: restoreStory, span: o.control, unsafe: engine.Unsafe{RestoreToStable: true}, slow: slowSync, breaks: true},
 	}
 	if o.run != runAll {
-		return []trial{all[o.run]}
+		t := all[o.run]
+		if o.safe {
+			t.unsafe, t.breaks = engine.Unsafe{}, false
+		}
+		return []trial{t}
 	}
 	list := []trial{all[runMain]}
 	if o.control > 0 {
@@ -51,8 +57,11 @@ func (t trial) unsafeJSON() string {
 // command does one run again.
 func (o options) command(t trial) string {
 	span := fmt.Sprintf("--span %s", t.span)
-	if t.breaks {
+	if t.name != runMain && t.name != runCalm {
 		span = fmt.Sprintf("--control %s", t.span)
+	}
+	if o.safe {
+		span += " --safe"
 	}
 	return fmt.Sprintf("go run ./test/state --run %s --broker %s --seed %d %s --rate %d --accounts %d --keep", t.name, o.broker, o.seed, span, o.rate, o.accounts)
 }
