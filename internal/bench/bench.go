@@ -64,6 +64,7 @@ func All() []Benchmark {
 		{"exactly-once", "what exactly-once costs over at-least-once, by commit interval", anyOf(ExactlyOnce)},
 		{"route", "a routing decision, and the proxy against a direct call", anyOf(Route)},
 		{"switch", "changes of a route under 5,000 calls a second", anyOf(Switch)},
+		{"query", "questions for a key of a table under load, to the process that has it and to another", anyOf(Query)},
 	}
 }
 

@@ -27,6 +27,7 @@ func TestBenchmarksRun(t *testing.T) {
 		"exactly-once": {Records: 20_000, Rounds: 1},
 		"route":        {Records: 2000, Rounds: 1, Span: 100 * time.Millisecond},
 		"switch":       {Span: 800 * time.Millisecond},
+		"query":        {Records: 500, Rounds: 1, Span: 100 * time.Millisecond},
 	}
 	wanted := map[string][]string{
 		"pass":         {"records_per_s", "reference_per_s", "ratio", "heap_mb_start", "heap_mb_end", "heap_mb_peak", "commit_p50_ms"},
@@ -35,6 +36,7 @@ func TestBenchmarksRun(t *testing.T) {
 		"exactly-once": {"curve"},
 		"route":        {"decision_p50_ns", "decision_p99_ns", "direct", "proxy"},
 		"switch":       {"calls_per_s", "changes"},
+		"query":        {"local", "forwarded", "added_p50_us", "read_your_writes"},
 	}
 	for _, b := range All() {
 		t.Run(b.Name, func(t *testing.T) {

@@ -34,12 +34,26 @@ type Client struct {
 // NewClient makes a client of the processes at these addresses (host:port of their admin APIs). The first one that
 // answers is taken, for each question anew; one is enough.
 func NewClient(o Options, addresses ...string) *Client {
-	h := http.Client{}
+	h := http.Client{Transport: newTransport()}
 	if o.HTTP != nil {
 		h = *o.HTTP
 	}
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{addresses: addresses, token: o.Token, http: &h}
+}
+
+// connectionsKept is how many connections a client keeps for its next questions. Go's usual two would have a busy client
+// open one for most of them.
+const connectionsKept = 64
+
+func newTransport() http.RoundTripper {
+	usual, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport // the program has its own ideas
+	}
+	t := usual.Clone()
+	t.MaxIdleConnsPerHost = connectionsKept
+	return t
 }
 
 // Tables lists the tables of a topology; of all that the process runs if the name is empty.
