@@ -150,6 +150,7 @@ func (g *graph) unused() {
 				wanted++
 			}
 		}
+		n.taken = taken > 0
 		if taken == 0 && (wanted > 0 || n.kind == freeNode) {
 			g.problem(CodeUnusedStream, n.name, "write it to a topic with To, end it with ForEach, or remove it", "read %s: nobody takes its records", n.label())
 		}
@@ -249,16 +250,19 @@ func (n *node) spoutConfig() *topic.SpoutConfig {
 // settings stands for the settings of a component that was written in Go.
 type settings struct{}
 
-// definition is the component of a node with state.
+// definition is the component of a node that is a bolt of its own.
 func (n *node) definition() component.Definition {
 	d := component.Definition{
 		Spec:      component.Spec{Kind: component.KindBolt, Name: n.op + ":" + n.name, Summary: "An operator written in Go."},
 		NewConfig: func() any { return new(settings) },
 		Ports:     func(any) []string { return n.ports() },
 		Format:    func(any) record.Format { return n.format() },
-		NewProcessor: func(_ any, env component.Env) (processor.Processor, error) {
-			return n.open(env)
-		},
+	}
+	if n.call != nil {
+		d.Spec.Blocking = true
+		d.NewBolt = func(any, component.Env) (component.Bolt, error) { return n.call(), nil }
+	} else {
+		d.NewProcessor = func(_ any, env component.Env) (processor.Processor, error) { return n.open(env) }
 	}
 	if n.shape != nil {
 		d.Shape = func(any) component.Shape { return n.shape() }
@@ -274,8 +278,12 @@ func (n *node) format() record.Format {
 	return n.from[0].want.format
 }
 
+// ports names the outputs of a bolt: none if nobody takes any.
 func (n *node) ports() []string {
-	var names []string
+	names := []string{}
+	if !n.taken {
+		return names
+	}
 	for _, o := range n.outs {
 		names = append(names, o.name)
 	}

@@ -20,6 +20,7 @@ type node struct {
 	name   string // the name it has; set by build
 	from   []input
 	outs   []output
+	taken  bool                   // somebody takes what it gives
 	last   bool                   // nothing needs to follow
 	cut    bool                   // not fused with what feeds it
 	shape  func() component.Shape // nil: nothing special
@@ -32,6 +33,7 @@ type node struct {
 	viewed bool                                             // through which somebody reads the table
 	link   func(next [][]any) any                           // without state: makes its step of the steps that follow, by port
 	open   func(component.Env) (processor.Processor, error) // with state
+	call   func() component.Bolt                            // without state, waits for the world outside: not fused
 }
 
 type nodeKind uint8

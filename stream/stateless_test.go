@@ -91,6 +91,16 @@ func TestPeekAndForEachSeeEveryRecord(t *testing.T) {
 	}
 }
 
+func TestATopologyMayEndInForEachOnly(t *testing.T) {
+	topo, in := stream.New("t"), text("in")
+	var done []string
+	stream.From(topo, in).ForEach(func(r stream.Record[string, string]) error { done = append(done, r.Value); return nil })
+	send(streamtest.Input(streamtest.New(t, topo), in), "a=x b=y")
+	if !slices.Equal(done, []string{"x", "y"}) {
+		t.Errorf("for-each saw %v", done)
+	}
+}
+
 func TestHeadersTimeAndOriginAreKept(t *testing.T) {
 	topo, in, out := stream.New("t"), text("in"), text("out")
 	stream.Rekey(stream.MapValues(stream.From(topo, in), strings.ToUpper), func(_, v string) string { return v }).To(out)

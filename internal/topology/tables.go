@@ -102,12 +102,13 @@ func clone(nodes map[string]api.Node) map[string]api.Node {
 	return maps.Clone(nodes)
 }
 
-// ends checks that a topology has a beginning and an end. What keeps something that can be asked for needs no sink.
+// ends checks that a topology has a beginning and an end. What keeps something that can be asked for needs no sink, nor
+// does a bolt without outputs, as only programs can write it: it is an end itself.
 func (c *checker) ends(here at, g *graph) {
 	if len(g.spouts) == 0 {
 		c.errorf(here, manifest.CodeMissingKey, "name the topics to read under spouts or tables", "read topology %q: nothing comes in, it has neither spouts nor tables", here.name)
 	}
-	if len(g.sinks) == 0 && !slices.ContainsFunc(g.bolts, func(b *node) bool { return b.asked() >= 0 }) {
+	if len(g.sinks) == 0 && !slices.ContainsFunc(g.bolts, func(b *node) bool { return b.asked() >= 0 || b.Config != nil && len(b.ports) == 0 }) {
 		c.errorf(here, manifest.CodeMissingKey, "name where results go under sinks", "read topology %q: nothing comes out, it has no sinks and keeps nothing that can be asked for", here.name)
 	}
 }
