@@ -141,13 +141,18 @@ func (t *Topology) add(n *node, o options) *node {
 	n.t, n.named = t, o.name
 	t.checkName(n.label(), o)
 	for _, in := range n.from {
-		if in.n.t != t {
-			t.problem(CodeForeignStream, n.label(), "write both into one topology, or connect them by a topic",
-				"read %s: it is fed from a stream of topology %q", n.label(), in.n.t.name)
-		}
+		t.own(in.n.t, n.label())
 	}
 	t.nodes = append(t.nodes, n)
 	return n
+}
+
+// own reports what belongs to another topology.
+func (t *Topology) own(other *Topology, label string) {
+	if other != t {
+		t.problem(CodeForeignStream, label, "write both into one topology, or connect them by a topic",
+			"read %s: it takes from a stream or table of topology %q", label, other.name)
+	}
 }
 
 func (t *Topology) checkName(label string, o options) {
