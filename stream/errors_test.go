@@ -70,6 +70,20 @@ func TestWhatIsWrongIsToldAtBuildTime(t *testing.T) {
 		{"a stream of another topology", "foreign-stream", `topology "other"`, func(_ *stream.Topology, s texts) {
 			s.Merge(stream.From(stream.New("other"), text("in"))).ForEach(end)
 		}},
+		{"a table of another topology", "foreign-stream", `topology "other"`, func(_ *stream.Topology, s texts) {
+			table := stream.TableOf(stream.New("other"), text("in"))
+			stream.Join(s, table, func(a, b string) string { return a + b }).ForEach(end)
+		}},
+		{"a global table of another topology", "foreign-stream", `topology "other"`, func(_ *stream.Topology, s texts) {
+			table := stream.GlobalOf(stream.New("other"), text("in"))
+			stream.JoinGlobal(s, table, func(k, _ string) string { return k }, func(a, b string) string { return a + b }).ForEach(end)
+		}},
+		{"a store of another topology", "foreign-stream", `that of another topology`, func(_ *stream.Topology, s texts) {
+			mine := stream.NewStore("mine", stream.String(), stream.String())
+			work := func(*stream.Context[string, string]) func(stream.Record[string, string]) error { return end }
+			stream.Process(stream.From(stream.New("other"), text("in")), work, stream.Uses(mine))
+			stream.Process(s, work, stream.Uses(mine))
+		}},
 		{"a window that cannot be", "value-invalid", "the size 0s", func(_ *stream.Topology, s texts) {
 			stream.CountWindows(s.GroupByKey().Windowed(stream.Tumbling(0)))
 		}},

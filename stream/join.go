@@ -65,6 +65,7 @@ func pairs[K, V, W any](t *Topology, n *node, o options, key Codec[K], left Code
 
 func streamTable[K, V, W any](s Stream[K, V], with Table[K, W], typ join.Type, opts []Option) Stream[K, pair[V, W]] {
 	o := s.t.read("join", opts, optValue)
+	s.t.own(with.t, "join")
 	with = with.stored(o, "table")
 	n := &node{op: "join", from: []input{s.input()}}
 	n.shape = func() component.Shape {
@@ -85,6 +86,7 @@ func (n *node) wrap(p processor.Processor) processor.Processor { return &wrapped
 func streamGlobal[K, V, G, W any](s Stream[K, V], with GlobalTable[G, W], key func(K, V) G, typ join.Type, opts []Option) Stream[K, pair[V, W]] {
 	n := &node{op: "join-global", from: []input{s.input()}}
 	n.shape = func() component.Shape { return component.Shape{Reads: []string{with.n.name}} }
+	s.t.own(with.t, "join-global")
 	in := s.input().want
 	derive := func(r *record.Record) ([]byte, error) {
 		it, err := readItem(in, s.key, s.value, r)

@@ -38,13 +38,13 @@ func Process[K, V, K2, V2 any](s Stream[K, V], open func(c *Context[K2, V2]) fun
 		return &process[K, V, K2, V2]{n: n, open: open, keeps: o.keeps, in: in, out: as, key: s.key, value: s.value, outKey: out.key, outValue: out.value}, nil
 	}
 	s.t.add(n, o)
-	s.t.own(n, o.uses)
+	s.t.owns(n, o.uses)
 	out.at = source{n, 0}
 	return out
 }
 
-// own gives stores that nobody has used yet to a node.
-func (t *Topology) own(n *node, stores []Store) {
+// owns gives stores that nobody has used yet to a node.
+func (t *Topology) owns(n *node, stores []Store) {
 	for _, s := range stores {
 		d := s.declaration()
 		if d.own == nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/stream"
@@ -30,6 +31,45 @@ func TestARunBringsUpABrokerAndStops(t *testing.T) {
 	}})
 	if err != nil || !ready {
 		t.Fatalf("run: %v, ready %v", err, ready)
+	}
+}
+
+func TestOptionsThatCannotBeAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		o    stream.Options
+		want string
+	}{
+		{"too many workers", stream.Options{Workers: 100}, "from 1 to 64"},
+		{"too long between commits", stream.Options{CommitInterval: time.Hour}, "from 1ms to 30s"},
+		{"an admin address for everybody", stream.Options{AdminAddr: "0.0.0.0:0"}, "use a loopback address"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.o.Dir = t.TempDir()
+			if err := wordcount().Run(t.Context(), c.o); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("run says %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestMetricsGoToWhoWantsThem(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	metrics := prometheus.NewRegistry()
+	var names []string
+	err := wordcount().Run(ctx, stream.Options{Dir: t.TempDir(), Metrics: metrics, Ready: func(stream.Running) {
+		families, err := metrics.Gather()
+		if err != nil {
+			t.Error(err)
+		}
+		for _, f := range families {
+			names = append(names, f.GetName())
+		}
+		cancel()
+	}})
+	if err != nil || !slices.Contains(names, "raven_topology_running") {
+		t.Errorf("run: %v; metrics %v", err, names)
 	}
 }
 
