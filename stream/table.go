@@ -247,6 +247,9 @@ func (l *named) Open(c processor.Context) error { return l.Processor.Open(inBolt
 // named is a processor that knows its stores by their names within its bolt.
 type named struct{ processor.Processor }
 
+// Unwrap gives what it is made around, as wrapped does.
+func (l *named) Unwrap() processor.Processor { return l.Processor }
+
 func local(p processor.Processor) processor.Processor { return &named{p} }
 
 // inBolt finds stores by their names within the bolt.

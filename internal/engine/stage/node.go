@@ -20,11 +20,14 @@ type node struct {
 	index     int
 	processor processor.Processor // with state
 	plain     component.Bolt      // or without
+	counts    *Counts
+	tally     tally
 }
 
 var _ processor.Context = (*node)(nil)
 
 func (n *node) run(input int, r *record.Record) {
+	n.counts.Records.Add(1)
 	if n.processor == nil {
 		n.runPlain(r)
 		return

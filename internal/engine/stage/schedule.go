@@ -54,6 +54,7 @@ func (t *Task) runSchedules(clock processor.Clock, now time.Time) {
 		if err != nil {
 			t.cfg.State.Rollback()
 			t.outputs, t.failed = t.outputs[:kept], nil
+			s.node.counts.ScheduleErrors.Add(1)
 			t.cfg.Log.Error("a scheduled function failed; its effects are undone", "bolt", s.node.bolt.Name, "err", err)
 		}
 	}

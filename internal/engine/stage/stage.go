@@ -36,7 +36,9 @@ type Config struct {
 	Check func(sink int, r *record.Record) error
 	// Env is what an instance of a bolt is given.
 	Env func(bolt string) component.Env
-	Log *slog.Logger
+	// Counts is where the work of a bolt is counted, by index into Plan.Bolts; nil if nobody wants to know.
+	Counts func(i int) *Counts
+	Log    *slog.Logger
 }
 
 // Task is one partition's share of a stage.
@@ -87,7 +89,7 @@ func (t *Task) open(i int) error {
 	if !b.Late {
 		return nil
 	}
-	n := &node{task: t, bolt: b, index: i}
+	n := &node{task: t, bolt: b, index: i, counts: t.countsOf(i)}
 	t.nodes[i] = n
 	if b.Component.NewProcessor == nil {
 		n.plain = t.cfg.Bolt(i)
@@ -97,8 +99,15 @@ func (t *Task) open(i int) error {
 	if err != nil {
 		return err
 	}
-	n.processor = p
+	n.processor, n.tally.processor = p, countedIn(p)
 	return guard(func() error { return p.Open(n) })
+}
+
+func (t *Task) countsOf(i int) *Counts {
+	if t.cfg.Counts == nil {
+		return new(Counts)
+	}
+	return t.cfg.Counts(i)
 }
 
 // Process takes one record through the late bolts and returns what goes to sinks. All of its effects happen or none:
@@ -178,6 +187,7 @@ func (t *Task) check(sink int, r *record.Record) error {
 
 // fail keeps the first failure of the record at work; everything after it is dropped.
 func (t *Task) fail(n *node, err error) {
+	n.counts.Errors.Add(1)
 	if t.failed == nil {
 		t.failed = &Error{Bolt: n.bolt.Name, Err: err}
 	}
@@ -185,6 +195,7 @@ func (t *Task) fail(n *node, err error) {
 
 // Close ends the processors that want to know.
 func (t *Task) Close() error {
+	t.Tally()
 	var first error
 	for _, n := range slices.Backward(t.nodes) {
 		if n == nil {
