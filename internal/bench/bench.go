@@ -65,6 +65,8 @@ func All() []Benchmark {
 		{"route", "a routing decision, and the proxy against a direct call", anyOf(Route)},
 		{"switch", "changes of a route under 5,000 calls a second", anyOf(Switch)},
 		{"query", "questions for a key of a table under load, to the process that has it and to another", anyOf(Query)},
+		{"count", "records counted by key in a store on disk, exactly once, against a raw loop over the same store", anyOf(Count)},
+		{"join", "a stream joined with a table on disk, exactly once, against a raw loop over the same store", anyOf(Join)},
 	}
 }
 

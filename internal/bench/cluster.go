@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/component/all"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/manifest"
@@ -73,11 +74,14 @@ func (c *cluster) drop(ctx context.Context, names ...string) error {
 func unique(name string) string { return fmt.Sprintf("bench-%s-%d", name, time.Now().UnixNano()) }
 
 // plan builds resource text the way `raven up` builds files.
-func plan(text, dir string) (*manifest.Set, *topology.Plan, error) {
+func plan(text, dir string, more ...component.Definition) (*manifest.Set, *topology.Plan, error) {
 	reg := all.Components()
+	if len(more) > 0 {
+		reg = component.NewRegistry(append(reg.All(), more...)...)
+	}
 	set, problems := manifest.Parse("bench.yaml", dir, []byte(text), reg)
-	plans, more := topology.Build(set, reg)
-	for _, p := range append(problems, more...) {
+	plans, wrong := topology.Build(set, reg)
+	for _, p := range append(problems, wrong...) {
 		if p.Severity == manifest.SeverityError {
 			return nil, nil, fmt.Errorf("build topology: %d:%d: %s", p.Line, p.Column, p.Message)
 		}

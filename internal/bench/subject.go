@@ -18,10 +18,13 @@ import (
 type subject struct {
 	bolts    string // YAML of the bolts, the last one named "last"; empty for none
 	more     string // further resources
+	spouts   string // YAML of a further spout
 	format   string
 	delivery api.Delivery
 	commit   time.Duration
 	services component.Services
+	// components are what the bolts need beside the usual ones.
+	components []component.Definition
 }
 
 const subjectText = `apiVersion: ravenswood.dev/v1alpha1
@@ -32,7 +35,7 @@ spec:
   commitInterval: COMMIT
   spouts:
     in: {topic: {name: INPUT, format: FORMAT}}
-BOLTS  sinks:
+SPOUTSBOLTS  sinks:
     out: {from: LAST, topic: {name: OUTPUT}}
 `
 
@@ -42,12 +45,16 @@ func (s subject) text(name, in, out string) string {
 	if s.bolts != "" {
 		last, bolts = "last", "  bolts:\n    "+strings.ReplaceAll(strings.TrimSpace(s.bolts), "\n", "\n    ")+"\n"
 	}
+	spouts := ""
+	if s.spouts != "" {
+		spouts = "    " + s.spouts + "\n"
+	}
 	topics := ""
 	for _, topic := range []string{in, out} {
 		topics += fmt.Sprintf("apiVersion: %s\nkind: Topic\nmetadata: {name: %s}\nspec: {partitions: %d}\n---\n", api.Version, topic, partitions)
 	}
 	return topics + s.more + strings.NewReplacer("NAME", name, "DELIVERY", string(s.delivery), "COMMIT", s.commit.String(),
-		"INPUT", in, "FORMAT", s.format, "BOLTS", bolts, "LAST", last, "OUTPUT", out).Replace(subjectText)
+		"INPUT", in, "FORMAT", s.format, "SPOUTS", spouts, "BOLTS", bolts, "LAST", last, "OUTPUT", out).Replace(subjectText)
 }
 
 // outcome is what one round of a subject has shown.
@@ -60,7 +67,7 @@ type outcome struct {
 func (c *cluster) run(ctx context.Context, s subject, in string, records int64) (o outcome, err error) {
 	name := unique("subject")
 	out := name + "-out"
-	_, p, err := plan(s.text(name, in, out), c.dir)
+	_, p, err := plan(s.text(name, in, out), c.dir, s.components...)
 	if err != nil {
 		return o, err
 	}
@@ -77,7 +84,7 @@ func (c *cluster) run(ctx context.Context, s subject, in string, records int64) 
 	if err != nil {
 		return o, err
 	}
-	if o.status.Out != records || o.status.Dead != 0 {
+	if s.spouts == "" && o.status.Out != records || o.status.Dead != 0 {
 		return o, fmt.Errorf("run topology %q: %d records out and %d dead letters of %d records in", name, o.status.Out, o.status.Dead, records)
 	}
 	return o, c.drop(ctx, ownTopics(p, in)...)

@@ -51,32 +51,10 @@ func throughput(ctx context.Context, o Options, name string, aim float64, s subj
 		return nil, err
 	}
 	defer c.close()
-	var ours, theirs, pairs, p50, p99 Series
-	heap := new(memory)
-	for turn := range o.Rounds + 1 { // the first is to warm up
-		if turn == 1 {
-			heap = watchMemory()
-		}
-		reference, got, err := c.pair(ctx, s, in, int64(o.Records), turn%2 == 0)
-		if err != nil {
-			return nil, err
-		}
-		rate := got.way.rate()
-		o.say("  %-8s reference %8.0f/s   %s %8.0f/s   ratio %.2f", roundName(turn), reference, name, rate, rate/reference)
-		if turn > 0 {
-			ours, theirs, pairs = append(ours, rate), append(theirs, reference), append(pairs, rate/reference)
-			p50, p99 = append(p50, got.status.CommitP50), append(p99, got.status.CommitP99)
-		}
-	}
-	heap.close()
-	r.RecordsPerS, r.ReferencePerS = round(ours.Median(), 0), round(theirs.Median(), 0)
-	r.Ratio = round(ours.Median()/theirs.Median(), 3)
-	r.RatioOfPairs = round(pairs.Median(), 3)
-	r.Spread, r.ReferenceSpread = round(ours.Spread(), 3), round(theirs.Spread(), 3)
-	r.CommitP50, r.CommitP99, r.Heap = round(p50.Median(), 2), round(p99.Median(), 2), heap.heap()
-	o.say("%s: %.0f records/s, reference %.0f/s, ratio %.2f (aim %.2f), heap %.0f MB at the start, %.0f MB at the end",
-		name, r.RecordsPerS, r.ReferencePerS, r.Ratio, aim, r.Start, r.End)
-	return r, nil
+	return r, r.rounds(o, func(turn int) (ours, theirs float64, got outcome, err error) {
+		theirs, got, err = c.pair(ctx, s, in, int64(o.Records), turn%2 == 0)
+		return got.way.rate(), theirs, got, err
+	})
 }
 
 // pair measures one round of both. Which comes first changes with the rounds, so that neither always runs on the colder

@@ -224,6 +224,7 @@ func (d *delivery) convert(in []*kgo.Record) (raws []*kgo.Record, records []*rec
 			continue
 		}
 		r := &slab[i]
+		raw.Timestamp = kafka.Unstamp(raw)
 		r.Key, r.Value, r.Time, r.Format = raw.Key, raw.Value, raw.Timestamp, d.plan.Format
 		r.Origin = record.Origin{Topic: raw.Topic, Partition: raw.Partition, Offset: raw.Offset}
 		for _, h := range raw.Headers {

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -87,6 +88,7 @@ type Engine struct {
 	rate          rate
 	state         atomic.Value // string
 	stable        atomic.Pointer[map[kafka.TopicPartition]int64]
+	start         atomic.Pointer[map[kafka.TopicPartition]int64] // where the log of the inputs begins; kept if a stage has state
 
 	cancel context.CancelCauseFunc
 	failed sync.Once
@@ -319,6 +321,11 @@ func (e *Engine) watchStable(ctx context.Context) {
 	}
 }
 
+// ordered says whether records of several topics are worked on in the order of event time.
+func (e *Engine) ordered() bool {
+	return slices.ContainsFunc(e.plan.Stages, func(st topology.Stage) bool { return st.Stateful })
+}
+
 func (e *Engine) readStable(ctx context.Context) {
 	var topics []string
 	for _, in := range e.plan.Inputs {
@@ -332,6 +339,13 @@ func (e *Engine) readStable(ctx context.Context) {
 	stable, err := e.admin.StableOffsets(bound, topics...)
 	if err != nil {
 		return // the log cannot be reached; workers say so
+	}
+	if e.ordered() {
+		start, err := e.admin.StartOffsets(bound, topics...)
+		if err != nil {
+			return
+		}
+		e.start.Store(&start)
 	}
 	e.stable.Store(&stable)
 	for _, d := range e.deliveries {

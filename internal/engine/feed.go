@@ -208,9 +208,19 @@ const (
 )
 
 func feedRecord(topic string, r *record.Record) *kgo.Record {
-	out := &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value, Timestamp: r.Time}
+	out := &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value}
 	for _, h := range r.Headers {
 		out.Headers = append(out.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
+	stamp(out, r.Time)
 	return out
+}
+
+// stamp gives a record on an internal topic its event time as timestamp, unless that is far from now: these topics keep
+// records for some days, and those of years ago would be deleted before they are read.
+func stamp(out *kgo.Record, event time.Time) {
+	out.Timestamp = event
+	if now := time.Now(); event.Before(now.Add(-time.Hour)) || event.After(now.Add(time.Hour)) {
+		kafka.Stamp(out, event, now)
+	}
 }

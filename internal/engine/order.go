@@ -43,15 +43,16 @@ func (s *session) releaseUnit(u *unit, now time.Time) {
 	}
 }
 
-// starvedMax is how long the records of one input wait for those of another that should come.
-const starvedMax = time.Second
+// starvedMax is how long the records of one input wait for those of another that the log should have. It is long: what
+// is there comes, unless the log has nothing at those offsets any more.
+const starvedMax = 10 * time.Second
 
 // next is the input whose front comes first; wait says that an input with nothing in its ring has more on the log. With
 // equal times the earlier input of the stage comes first, so that the order does not depend on what arrived when.
 func (u *unit) next(more func(*task) bool) (first *task, wait bool) {
 	for _, t := range u.inputs {
 		if len(t.ring) == 0 {
-			wait = wait || !t.paused && !t.silent && more(t)
+			wait = wait || t.parkedCount == 0 && !t.silent && more(t) // one that is full of parked records is not read
 			continue
 		}
 		if first == nil || t.ring[0].rec.Time.Before(first.ring[0].rec.Time) {
@@ -71,11 +72,12 @@ func (u *unit) giveUpWaiting() {
 
 // moreOn says whether the log is known to have committed records of a task that are not read yet.
 func (e *Engine) moreOn(t *task) bool {
-	stable := e.stable.Load()
-	if stable == nil {
+	stable, start := e.stable.Load(), e.start.Load()
+	if stable == nil || start == nil {
 		return true // nobody has looked yet
 	}
-	return (*stable)[kafka.TopicPartition{Topic: t.id.topic, Partition: t.id.n}] > max(t.next, 0)
+	tp := kafka.TopicPartition{Topic: t.id.topic, Partition: t.id.n}
+	return (*stable)[tp] > max(t.next, (*start)[tp])
 }
 
 // releaseStarved goes on with units that have waited long enough.
@@ -85,5 +87,42 @@ func (s *session) releaseStarved() {
 		if u.phase == operating && !u.starved.IsZero() {
 			s.releaseUnit(u, now)
 		}
+	}
+}
+
+// pressedPoll is how many records of starved inputs are read at once while the worker has as much in hand as it may.
+const pressedPoll = 512
+
+// press lets a worker that has as much in hand as it may read on for inputs that others wait for, and for these only: what
+// is in hand may be waiting for just them. It says whether there are any. So a worker may have more in hand than its
+// limit by what its starved inputs bring: at most a partition's limit for each of them.
+func (s *session) press() bool {
+	starving := false
+	for _, u := range s.units {
+		starving = starving || u.phase == operating && !u.starved.IsZero()
+	}
+	if !starving {
+		return false
+	}
+	s.pressed = true
+	for _, t := range s.tasks {
+		hungry := t.unit != nil && len(t.ring) == 0
+		switch {
+		case hungry && t.paused && t.ready() && t.parkedCount < s.plan.Limits.Parked:
+			t.paused = false
+			s.tx.Resume(t.id.asMap())
+		case !hungry && !t.paused:
+			t.paused = true
+			s.tx.Pause(t.id.asMap())
+		}
+	}
+	return true
+}
+
+// unpress reads everything again, now that there is room.
+func (s *session) unpress() {
+	s.pressed = false
+	for _, t := range s.tasks {
+		s.resumeIfRoom(t)
 	}
 }

@@ -165,7 +165,10 @@ func (s *session) produce(live context.Context, to int, r *record.Record, replay
 	}
 	if !sink.Internal {
 		s.pending.out++
-	} else if r.Origin.Topic != "" { // what a schedule emits comes from no record
+	} else {
+		stamp(out, r.Time)
+	}
+	if sink.Internal && r.Origin.Topic != "" { // what a schedule emits comes from no record
 		out.Headers = append(out.Headers, kgo.RecordHeader{Key: record.HeaderOrigin, Value: []byte(r.Origin.String())})
 	}
 	s.tx.Produce(live, out)

@@ -35,6 +35,7 @@ func (e *Engine) restore(ctx context.Context, u *unit, sources kafka.Offsets) er
 		return err
 	}
 	u.state = state
+	state.Resume(u.streamed)
 	jobs, err := e.restoreJobs(ctx, u, state, sources)
 	if err != nil {
 		return err
@@ -127,11 +128,12 @@ func (e *Engine) restoreStore(ctx context.Context, state *store.State, j restore
 		return nil
 	}
 	var batch []store.Change
-	next := j.from
+	next, loaded := j.from, j.from
 	load := func() error {
 		err := state.Load(j.store.Name, batch, next)
 		p.records.Add(int64(len(batch)))
-		p.done.Store(p.done.Load() + int64(len(batch)))
+		p.done.Add(next - loaded)
+		loaded = next
 		batch = batch[:0]
 		return err
 	}
@@ -142,7 +144,7 @@ func (e *Engine) restoreStore(ctx context.Context, state *store.State, j restore
 			return nil
 		}
 		p.bytes.Add(int64(len(r.Key) + len(r.Value)))
-		batch = append(batch, store.Change{Store: j.store.Name, Key: r.Key, Value: r.Value, Time: r.Timestamp})
+		batch = append(batch, store.Change{Store: j.store.Name, Key: r.Key, Value: r.Value, Time: kafka.EventTime(r)})
 		if len(batch) >= restoreBatch {
 			return load()
 		}

@@ -66,6 +66,7 @@ type session struct {
 	pending    totals              // since the last commit
 	feeds      map[string]*feedRun // by topic, while its partition 0 is ours
 	published  time.Time
+	pressed    bool // see press
 	leaving    bool // the stop is wanted: give the partitions to others at once
 }
 
@@ -274,8 +275,16 @@ func (s *session) ask(live context.Context, r rebalance) error {
 // startPoll asks for more records if there is room for them.
 func (s *session) startPoll(live context.Context) {
 	room := min(maxPoll, s.plan.Limits.Records-s.inHand)
-	if s.polling != nil || room <= 0 || s.inBytes >= int64(s.plan.Limits.Bytes) || len(s.outbox) > maxPoll {
+	if s.polling != nil || len(s.outbox) > maxPoll {
 		return
+	}
+	if room <= 0 || s.inBytes >= int64(s.plan.Limits.Bytes) {
+		if !s.press() {
+			return
+		}
+		room = pressedPoll
+	} else if s.pressed && room > s.plan.Limits.Records/4 {
+		s.unpress()
 	}
 	ctx, cancel := context.WithCancel(live)
 	s.polling = cancel
@@ -368,10 +377,12 @@ func (s *session) fill(e *entry, t *task, raw *kgo.Record, now time.Time) {
 	r.Key, r.Value, r.Time, r.Format = raw.Key, raw.Value, raw.Timestamp, t.input.Format
 	r.Origin = record.Origin{Topic: raw.Topic, Partition: raw.Partition, Offset: raw.Offset}
 	if len(raw.Headers) > 0 {
+		r.Time = kafka.Unstamp(raw)
 		r.Headers = make([]record.Header, len(raw.Headers))
 		for i, h := range raw.Headers {
 			r.Headers[i] = record.Header{Key: h.Key, Value: h.Value}
 		}
+		raw.Timestamp = r.Time // as it is parked, or becomes a dead letter
 	}
 	if t.input.Repartition {
 		r.Origin = originOf(r)
@@ -480,7 +491,7 @@ func (s *session) pauseIfFull(t *task) {
 }
 
 func (s *session) resumeIfRoom(t *task) {
-	if t.paused && t.ready() && len(t.ring) < s.plan.Limits.PartitionRecords*3/4 && t.parkedCount < s.plan.Limits.Parked {
+	if t.paused && t.ready() && !s.pressed && len(t.ring) < s.plan.Limits.PartitionRecords*3/4 && t.parkedCount < s.plan.Limits.Parked {
 		t.paused = false
 		s.tx.Resume(t.id.asMap())
 	}

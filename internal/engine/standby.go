@@ -116,7 +116,7 @@ func (s *standbys) apply(b kafka.Batch) error {
 	s.mu.Lock()
 	f, ok := s.follows[kafka.TopicPartition{Topic: b.Topic, Partition: b.Partition}]
 	if c := s.copies[f.id]; ok && len(b.Records) > 0 {
-		c.newest = b.Records[len(b.Records)-1].Timestamp
+		c.newest = kafka.EventTime(b.Records[len(b.Records)-1])
 	}
 	s.mu.Unlock()
 	if !ok {
@@ -125,7 +125,7 @@ func (s *standbys) apply(b kafka.Batch) error {
 	changes := make([]store.Change, 0, len(b.Records))
 	for _, r := range b.Records {
 		if r.Key != nil {
-			changes = append(changes, store.Change{Store: f.store, Key: r.Key, Value: r.Value, Time: r.Timestamp})
+			changes = append(changes, store.Change{Store: f.store, Key: r.Key, Value: r.Value, Time: kafka.EventTime(r)})
 		}
 	}
 	return f.state.Load(f.store, changes, b.Next)

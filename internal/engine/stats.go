@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"ravenswood.dev/internal/engine/stage"
 )
 
 // boltStats counts one bolt's work in this process.
@@ -13,6 +15,7 @@ type boltStats struct {
 	errors  atomic.Int64
 	retries atomic.Int64
 	latency histogram // of attempts of blocking bolts
+	late    stage.Counts
 }
 
 // histogram counts durations in log-linear buckets: eight per power of two of microseconds, so a quantile is at most

@@ -12,6 +12,7 @@ import (
 // snapshot is what a session tells of itself; it is made by the session and never changed.
 type snapshot struct {
 	tasks      []TaskStatus
+	units      []unitSnapshot
 	parkedKeys []ParkedKey
 	parked     int64
 	inHand     int64
@@ -43,6 +44,7 @@ func (s *session) publish(now bool) {
 			snap.oldest = s.describe(e)
 		}
 	}
+	snap.units = s.unitSnapshots()
 	slices.SortFunc(snap.parkedKeys, func(a, b ParkedKey) int { return a.Since.Compare(b.Since) })
 	s.w.snapshot.Store(snap)
 }
@@ -116,6 +118,7 @@ func (e *Engine) Status() Status {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	e.addParts(&st)
+	st.Stages = e.stageStatus(now)
 	return st
 }
 
@@ -134,10 +137,12 @@ func (e *Engine) addLag(st *Status) {
 
 func (e *Engine) addParts(st *Status) {
 	for _, b := range e.bolts {
-		st.Bolts = append(st.Bolts, BoltStatus{
+		one := BoltStatus{
 			Bolt: b.name, Records: b.records.Load(), Errors: b.errors.Load(), Retries: b.retries.Load(),
 			P50: millisOf(b.latency.quantile(0.5)), P99: millisOf(b.latency.quantile(0.99)),
-		})
+		}
+		one.addLate(&b.late)
+		st.Bolts = append(st.Bolts, one)
 	}
 	for _, d := range e.deliveries {
 		ds := DeliveryStatus{Sink: d.plan.Name, Records: d.records.Load(), Lag: d.lag()}
@@ -209,6 +214,7 @@ type Status struct {
 	CommitP99   float64          `json:"commitP99Millis"`
 	Tasks       []TaskStatus     `json:"tasks"`
 	Bolts       []BoltStatus     `json:"bolts"`
+	Stages      []StageStatus    `json:"stages,omitempty"` // those with state
 	Deliveries  []DeliveryStatus `json:"deliveries,omitempty"`
 	Feeds       []FeedStatus     `json:"feeds,omitempty"`
 }
@@ -251,6 +257,11 @@ type BoltStatus struct {
 	Retries int64   `json:"retries"`
 	P50     float64 `json:"p50Millis"`
 	P99     float64 `json:"p99Millis"`
+
+	Late           int64            `json:"late,omitempty"`           // records that came too late
+	Dropped        int64            `json:"dropped,omitempty"`        // records not passed on for any other reason
+	Lost           map[string]int64 `json:"lost,omitempty"`           // both, by reason
+	ScheduleErrors int64            `json:"scheduleErrors,omitempty"` // calls of scheduled functions that failed
 }
 
 // DeliveryStatus is the work of one outside sink.

@@ -32,10 +32,12 @@ type unit struct {
 	cancel context.CancelFunc // ends the restoring
 	ended  chan struct{}      // closed when the restoring has ended; nil before it began
 
+	streamed time.Time // stream time as it was committed
 	state    *store.State
 	late     *stage.Task
 	progress *restoreProgress
 	written  map[string]int64 // next changelog offset by store, as of the commit under way
+	sealed   bool             // its writes are part of the commit under way
 	applied  chan error       // the State.Commit in the background; nil if there is none
 	starved  time.Time        // since when an input has been waited for; zero if none is
 }
@@ -126,6 +128,7 @@ func (s *session) startUnits(live context.Context) {
 			ctx, cancel := context.WithCancel(live)
 			u.becomeRestoring(cancel)
 			target := s.sourceTargets(u)
+			u.streamed = s.streamed(u)
 			u.progress = &restoreProgress{began: time.Now()}
 			s.w.engine.board.tell(func() { s.w.engine.board.restores[u.id] = u.progress })
 			go s.restore(ctx, u, target)
@@ -168,14 +171,15 @@ func (s *session) openUnit(r restored) error {
 	}
 	late, err := stage.New(stage.Config{
 		Plan: s.plan, Stage: u.id.stage, Partition: u.id.n, State: u.state,
-		Streamed: s.streamed(u), Now: time.Now, Global: s.w.engine.globals.keyValue,
-		Bolt:  func(i int) component.Bolt { return s.graph.bolts[i] },
-		Env:   func(bolt string) component.Env { return s.w.env.component(s.plan, bolt) },
-		Check: s.checkOutput,
-		Log:   s.w.log.With("stage", u.stage.Name, "partition", u.id.n),
+		Streamed: u.streamed, Now: time.Now, Global: s.w.engine.globals.keyValue,
+		Bolt:   func(i int) component.Bolt { return s.graph.bolts[i] },
+		Env:    func(bolt string) component.Env { return s.w.env.component(s.plan, bolt) },
+		Check:  s.checkOutput,
+		Counts: func(i int) *stage.Counts { return &s.w.engine.bolts[i].late },
+		Log:    s.w.log.With("stage", u.stage.Name, "partition", u.id.n),
 	})
 	if err != nil {
-		return err
+		return s.openFailed(u, err)
 	}
 	u.becomeRunning(late)
 	s.w.engine.board.tell(func() { s.postUnit(u) })
@@ -297,6 +301,7 @@ func (s *session) writeChangelogs(live context.Context) error {
 			return fmt.Errorf("write changelogs of stage %q partition %d: %w", u.stage.Name, u.id.n, err)
 		}
 		u.state.Seal()
+		u.sealed = true
 		if s.w.env.Unsafe.NoBuffer {
 			if err := u.state.Commit(nil); err != nil {
 				return err
@@ -312,7 +317,11 @@ func (s *session) writeChange(live context.Context, u *unit, c store.Change) err
 	if topic == "" {
 		return nil
 	}
-	s.tx.Produce(live, &kgo.Record{Topic: topic, Partition: u.id.n, Key: c.Key, Value: c.Value, Timestamp: c.Time})
+	r := &kgo.Record{Topic: topic, Partition: u.id.n, Key: c.Key, Value: c.Value, Timestamp: c.Time}
+	if s.w.aging[c.Store] {
+		kafka.Stamp(r, c.Time, time.Now())
+	}
+	s.tx.Produce(live, r)
 	return nil
 }
 
@@ -333,9 +342,10 @@ func (s *session) pendingBytes() (sum int64) {
 func (s *session) applyChangelogs() {
 	written := s.tx.Written()
 	for _, u := range s.units {
-		if u.phase != operating {
+		if !u.sealed { // it began to work after the transaction was closed
 			continue
 		}
+		u.sealed = false
 		next := make(map[string]int64)
 		for _, st := range u.stage.Stores {
 			tp := kafka.TopicPartition{Topic: st.Changelog, Partition: u.id.n}

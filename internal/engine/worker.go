@@ -28,6 +28,7 @@ type worker struct {
 	log           *slog.Logger
 	inputs        map[string]*topology.Input
 	changelogs    map[string]string // topic by store, of those we write
+	aging         map[string]bool   // stores whose changelog the broker deletes by age
 	blocking      []bool            // by stage: a bolt waits for the outside world, so records run in lanes
 	maxRunning    int
 
@@ -47,6 +48,7 @@ func newWorker(e *Engine, number int) (*worker, error) {
 		log:           e.env.Log.With("topology", e.plan.Name, "worker", number),
 		inputs:        make(map[string]*topology.Input),
 		changelogs:    make(map[string]string),
+		aging:         make(map[string]bool),
 		maxRunning:    laneLimit(e.plan, e.env.Services),
 	}
 	for i := range e.plan.Inputs {
@@ -57,6 +59,7 @@ func newWorker(e *Engine, number int) (*worker, error) {
 		for _, s := range st.Stores {
 			if s.Changelog != "" && !s.Source {
 				w.changelogs[s.Name] = s.Changelog
+				w.aging[s.Name] = s.Retention > 0
 			}
 		}
 	}
@@ -68,8 +71,8 @@ func blocking(plan *topology.Plan, st *topology.Stage) bool {
 	return slices.ContainsFunc(st.Bolts, func(i int) bool { return plan.Bolts[i].Component.Spec.Blocking })
 }
 
-// run keeps a session alive until ctx is done. Only being replaced, which another process with the same id causes, ends
-// it for good.
+// run keeps a session alive until ctx is done. Only being replaced, which another process with the same id causes, and a
+// defect of the topology end it for good.
 func (w *worker) run(ctx context.Context) error {
 	pause := 100 * time.Millisecond
 	for ctx.Err() == nil {
@@ -80,6 +83,9 @@ func (w *worker) run(ctx context.Context) error {
 		}
 		if errors.Is(err, kafka.ErrReplaced) {
 			return fmt.Errorf("run topology %q as %q: %w", w.plan.Name, w.id, err)
+		}
+		if defect := (*defectError)(nil); errors.As(err, &defect) {
+			return fmt.Errorf("run topology %q: %w", w.plan.Name, defect)
 		}
 		if ctx.Err() != nil {
 			w.log.Warn("stopped without a last commit; what it left is read again at the next start", "err", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/engine/store"
+	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/stream/tables"
 )
 
@@ -206,9 +207,9 @@ func (w *watch) read(r *kgo.Record) (tables.Entry, bool) {
 		return tables.Entry{}, false
 	}
 	if w.source {
-		return tables.Entry{Key: r.Key, Value: r.Value, Time: shownTime(r.Timestamp)}, true
+		return tables.Entry{Key: r.Key, Value: r.Value, Time: shownTime(kafka.EventTime(r))}, true
 	}
-	m, ok, err := w.target.table.Store.ReadChange(store.Change{Key: r.Key, Value: r.Value, Time: r.Timestamp})
+	m, ok, err := w.target.table.Store.ReadChange(store.Change{Key: r.Key, Value: r.Value, Time: kafka.EventTime(r)})
 	if err != nil {
 		w.service.logger.Warn("a record of a changelog cannot be read", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "err", err)
 		return tables.Entry{}, false
