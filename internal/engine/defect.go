@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 
 	"ravenswood.dev/internal/component"
@@ -28,8 +29,9 @@ func (s *session) openFailed(u *unit, err error) error {
 	if component.ClassOf(err) != component.Never {
 		return err
 	}
-	if stack, ok := stackOf(err); ok {
-		s.w.log.Error("a bolt panicked while it was opened", "err", err, "stack", stack)
+	var panicked interface{ Stack() string }
+	if errors.As(err, &panicked) {
+		s.w.log.Error("a bolt panicked while it was opened", "err", err, "stack", panicked.Stack())
 	}
 	s.leaving = true // somebody else may have a version that works
 	return &defectError{u.stage.Name, err}

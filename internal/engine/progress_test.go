@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/internal/topology"
+)
+
+func TestARestoreSaysHowFarItIsAndHowLongItTakes(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for _, c := range []struct {
+		name        string
+		done, total int64
+		took, left  time.Duration
+	}{
+		{"before anything is read", 0, 0, time.Second, -1},
+		{"half", 500, 1000, 10 * time.Second, 10 * time.Second},
+		{"nearly all", 999, 1000, 999 * time.Second, time.Second},
+		{"all", 1000, 1000, 10 * time.Second, 0},
+		{"more than was there when it began", 1100, 1000, 11 * time.Second, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &restoreProgress{began: now.Add(-c.took)}
+			p.done.Store(c.done)
+			p.total.Store(c.total)
+			got := p.status(now)
+			off := (got.Left - c.left).Abs()
+			if got.Took != c.took || off > time.Millisecond || (got.Left < 0) != (c.left < 0) || got.Done != c.done || got.Total != c.total {
+				t.Errorf("%+v, want %s taken and %s left", got, c.took, c.left)
+			}
+		})
+	}
+}
+
+func TestTheStatusShowsTasksInEveryState(t *testing.T) {
+	now := time.Unix(1000, 0)
+	plan := &topology.Plan{Name: "t", Stages: []topology.Stage{{Name: "plain"}, {Name: "totals", Stateful: true}}}
+	e := &Engine{plan: plan, workers: []*worker{{}, {}, {}}}
+	e.states = newStates(plan, t.TempDir(), e.originOf, slog.New(slog.DiscardHandler))
+	e.standbys = newStandbys(e)
+	follower, err := kafka.NewFollower(kafka.FollowerConfig{Config: kafka.Config{Brokers: []string{"127.0.0.1:1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer follower.Close()
+	e.standbys.follower = follower
+	e.standbys.copies[unitID{1, 3}] = &standbyCopy{}
+	e.standbys.copies[unitID{1, 0}] = &standbyCopy{} // not stopped yet: the task is here now
+	progress := &restoreProgress{began: now.Add(-time.Minute)}
+	progress.records.Store(7)
+	e.workers[0].snapshot.Store(&snapshot{units: []unitSnapshot{
+		{id: unitID{1, 2}, phase: created},
+		{id: unitID{1, 0}, phase: restoring, progress: progress},
+	}})
+	e.workers[2].snapshot.Store(&snapshot{units: []unitSnapshot{
+		{id: unitID{1, 1}, worker: 2, phase: operating, streamTime: now.Add(-time.Second)},
+	}})
+	got := e.stageStatus(now)
+	if len(got) != 1 || got[0].Stage != "totals" {
+		t.Fatalf("the stages with state are %+v", got)
+	}
+	want := []StageTask{
+		{Partition: 0, State: TaskRestoring},
+		{Partition: 1, State: TaskRunning, Worker: 2, Behind: time.Second},
+		{Partition: 2, State: TaskWaiting},
+		{Partition: 3, State: TaskStandby, Worker: -1},
+	}
+	if len(got[0].Tasks) != len(want) {
+		t.Fatalf("the tasks are %+v", got[0].Tasks)
+	}
+	for i, task := range got[0].Tasks {
+		if task.Partition != want[i].Partition || task.State != want[i].State || task.Worker != want[i].Worker || task.Behind != want[i].Behind {
+			t.Errorf("task %d is %+v, want %+v", i, task, want[i])
+		}
+	}
+	if r := got[0].Tasks[0].Restore; r == nil || r.Records != 7 || r.Took != time.Minute {
+		t.Errorf("the restore is %+v", r)
+	}
+}
