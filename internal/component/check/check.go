@@ -1,5 +1,5 @@
-// Package check holds the checks that the settings of several components have in common: expressions, paths and header
-// names. Each turns a fault into problems that point into the value.
+// Package check holds the checks that the settings of several components have in common: expressions, paths, time zones
+// and header names. Each turns a fault into problems that point into the value.
 //
 // It keeps nothing and is safe for concurrent use. A Path given to it is the place of the value within the settings, as
 // in component.Problem.
@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
+	_ "time/tzdata" // so that time zones mean the same on every machine, also where the system has none
 	"unicode/utf8"
 
 	"ravenswood.dev/internal/component"
@@ -22,6 +24,7 @@ const (
 	CodeExpression = "expression-invalid"
 	CodePath       = "path-invalid"
 	CodeHeader     = "header-invalid"
+	CodeTimeZone   = "time-zone-invalid"
 )
 
 // Expression reports why an expression over records does not compile.
@@ -63,6 +66,16 @@ func Path(at, path string) []component.Problem {
 		p.Column = utf8.RuneCountInString(path[:min(fault.Column-1, len(path))]) + 1
 	}
 	return []component.Problem{p}
+}
+
+// TimeZone reports why there is no time zone of that name; the empty one is UTC.
+func TimeZone(at, name string) []component.Problem {
+	// Local would mean something else on every machine.
+	if _, err := time.LoadLocation(name); err == nil && name != "Local" {
+		return nil
+	}
+	return []component.Problem{{Path: at, Code: CodeTimeZone, Message: fmt.Sprintf("read time zone %q: there is none of that name", name),
+		Hint: "a name such as Europe/London; none is UTC"}}
 }
 
 // Header reports why a header of that name may not be written.

@@ -265,9 +265,10 @@ func TestKeyAndTime(t *testing.T) {
 		{`{"k":{"x":1},"t":1700000000123}`, `{"x":1}`, "2023-11-14T22:13:20.123Z"},
 		{`{"k":null,"t":"yesterday"}`, "", ""},
 		{`{}`, "", ""},
+		{`{"k":"a","t":"2011-07-19 17:17:00"}`, "a", "2011-07-19T16:17:00Z"},
 	} {
 		t.Run(tc.line, func(t *testing.T) {
-			s := newSource(t, SpoutConfig{Path: "a.jsonl", Key: "k", Time: "t"})
+			s := newSource(t, SpoutConfig{Path: "a.jsonl", Key: "k", Time: "t", TimeZone: "Europe/London"})
 			s.write("a.jsonl", tc.line)
 			before := time.Now()
 			r := drain(t, s.open(nil))[0]

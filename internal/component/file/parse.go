@@ -3,7 +3,6 @@ package file
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"time"
 
 	"ravenswood.dev/internal/document"
@@ -22,6 +21,7 @@ type parser struct {
 	emptyNull bool
 	columns   *header // of CSV, set when a file is opened
 	key, time document.Path
+	zone      *time.Location // of times that name none
 }
 
 // record returns the record in a unit with its line end, nil if the unit is blank.
@@ -36,7 +36,7 @@ func (p *parser) record(unit []byte, now time.Time) (*record.Record, error) {
 	}
 	r := &record.Record{Value: value, Format: format, Time: now}
 	if format == record.JSON {
-		r.Key, r.Time = keyAt(value, p.key), timeAt(value, p.time, now)
+		r.Key, r.Time = keyAt(value, p.key), timeAt(value, p.time, p.zone, now)
 	}
 	return r, nil
 }
@@ -78,29 +78,14 @@ func keyAt(doc []byte, path document.Path) []byte {
 	}
 }
 
-// timeAt is the time at a path: RFC 3339, or seconds or milliseconds since 1970. A time that cannot be read is no
-// reason to hold up a record.
-func timeAt(doc []byte, path document.Path, now time.Time) time.Time {
+// timeAt is the time at a path. A time that cannot be read is no reason to hold up a record.
+func timeAt(doc []byte, path document.Path, zone *time.Location, now time.Time) time.Time {
 	if path == nil {
 		return now
 	}
 	raw, _ := document.Get(doc, path)
-	switch document.KindOf(raw) {
-	case document.KindString:
-		text, _ := document.Text(raw)
-		if t, err := time.Parse(time.RFC3339, text); err == nil && t.UnixMilli() >= 0 {
-			return t
-		}
-	case document.KindNumber:
-		// From 100 billion on it is milliseconds: as seconds that would be the year 5138.
-		f, err := strconv.ParseFloat(string(raw), 64)
-		if err != nil || f < 0 || f > 1e14 {
-			return now
-		}
-		if f < 1e11 {
-			f *= 1e3
-		}
-		return time.UnixMilli(int64(f))
+	if t, ok := document.Time(raw, zone); ok {
+		return t
 	}
 	return now
 }

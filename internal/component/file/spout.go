@@ -11,6 +11,7 @@ import (
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/component/check"
 	"ravenswood.dev/internal/document"
 	"ravenswood.dev/internal/record"
 )
@@ -21,7 +22,8 @@ type SpoutConfig struct {
 	Format    string   `yaml:"format" default:"auto" enum:"auto|json-lines|csv|lines" doc:"What the files hold; auto goes by the name: .jsonl, .json and .ndjson, .csv and .tsv, everything else is lines of text."`
 	Follow    bool     `yaml:"follow" default:"false" doc:"Keep reading as the file grows, is truncated or is rotated; with a pattern, move on when a file appears that sorts later."`
 	Key       string   `yaml:"key" doc:"Path of the field whose value becomes the record's key." example:"user.id"`
-	Time      string   `yaml:"time" doc:"Path of the field with the record's time, RFC 3339 or seconds or milliseconds since 1970; empty, or a time that cannot be read, takes the time of reading." example:"createdAt"`
+	Time      string   `yaml:"time" doc:"Path of the field with the record's time, such as 2010-12-01T08:26:00Z or 2010-12-01 08:26, or seconds or milliseconds since 1970; empty, or a time that cannot be read, takes the time of reading." example:"createdAt"`
+	TimeZone  string   `yaml:"timeZone" doc:"Where times are meant that name no zone; empty is UTC." example:"Europe/London"`
 	MaxLine   api.Size `yaml:"maxLine" default:"1MB" doc:"Longest line that is looked into; a longer one is handed on as raw bytes and becomes a dead letter. Beyond 16MB the topology stops."`
 	Columns   []string `yaml:"columns" doc:"CSV: names of the columns, for files without a header row."`
 	Delimiter string   `yaml:"delimiter" doc:"CSV: the one character between fields; empty is a comma, or a tab for .tsv files." example:"\";\""`
@@ -112,6 +114,7 @@ func checkSpout(c *SpoutConfig) []component.Problem {
 			report(name, "value-invalid", fmt.Sprintf("read %s %q: lines of text have no fields", name, path), "set format: json-lines or csv")
 		}
 	}
+	ps = append(ps, check.TimeZone("timeZone", c.TimeZone)...)
 	if _, err := newHeader(c.Columns, nil); err != nil {
 		report("columns", "value-invalid", "read columns: "+err.Error(), "")
 	}
@@ -160,8 +163,12 @@ func newSpout(c *SpoutConfig, env component.Env) (component.Spout, error) {
 	if err != nil {
 		return nil, err
 	}
+	zone, err := time.LoadLocation(c.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("read timeZone %q: %w", c.TimeZone, err)
+	}
 	return &spout{config: c, env: env, poll: pollPause, parse: parser{
-		format: c.format(), max: int(c.MaxLine), delimiter: c.delimiter()[0], emptyNull: c.EmptyNull, key: key, time: at,
+		format: c.format(), max: int(c.MaxLine), delimiter: c.delimiter()[0], emptyNull: c.EmptyNull, key: key, time: at, zone: zone,
 	}}, nil
 }
 

@@ -1,4 +1,4 @@
-// Package transform is the bolt that changes fields, key and headers of a record by expressions.
+// Package transform is the bolt that changes fields, key, event time and headers of a record by expressions.
 //
 // An instance is used by one goroutine at a time, as package component says of bolts that do not block. It must not be
 // assumed that a failed record was left as it was: the engine keeps its own.
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/component/check"
@@ -23,11 +24,13 @@ var doc string
 
 // Config is the settings of the bolt.
 type Config struct {
-	Set     map[string]string `yaml:"set" doc:"Fields to set: path to expression." example:"{total: event.price * event.count}" state:"free"`
-	Remove  []string          `yaml:"remove" doc:"Paths of fields to remove; a missing one is fine." example:"[user.password]" state:"free"`
-	Rename  map[string]string `yaml:"rename" doc:"Fields to rename or move: old path to new path; a missing one is fine." example:"{ts: time}" state:"free"`
-	Key     string            `yaml:"key" doc:"Expression for the record's key; empty leaves it as it is." example:"event.userId"`
-	Headers Headers           `yaml:"headers" doc:"Headers to set and remove." state:"free"`
+	Set      map[string]string `yaml:"set" doc:"Fields to set: path to expression." example:"{total: event.price * event.count}" state:"free"`
+	Remove   []string          `yaml:"remove" doc:"Paths of fields to remove; a missing one is fine." example:"[user.password]" state:"free"`
+	Rename   map[string]string `yaml:"rename" doc:"Fields to rename or move: old path to new path; a missing one is fine." example:"{ts: time}" state:"free"`
+	Key      string            `yaml:"key" doc:"Expression for the record's key; empty leaves it as it is." example:"event.userId"`
+	Time     string            `yaml:"time" doc:"Expression for the record's event time: a time, a text such as 2010-12-01T08:26:00Z or 2010-12-01 08:26, or seconds or milliseconds since 1970; null leaves it as it is." example:"event.createdAt"`
+	TimeZone string            `yaml:"timeZone" doc:"Where a time is meant that names no zone; empty is UTC." example:"Europe/London"`
+	Headers  Headers           `yaml:"headers" doc:"Headers to set and remove." state:"free"`
 }
 
 // Headers is what changes among the headers.
@@ -40,11 +43,12 @@ type Headers struct {
 func Definition() component.Definition {
 	return component.WithShape(component.DefineBolt(component.Spec{
 		Name:    "transform",
-		Summary: "Sets, removes and renames fields, and computes the key and headers, by expressions.",
+		Summary: "Sets, removes and renames fields, and computes key, event time and headers, by expressions.",
 		Doc:     doc,
 		Examples: []component.Example{
 			{Title: "Compute a field", YAML: "transform: {set: {total: event.price * event.count}}"},
 			{Title: "Key by a field", YAML: "transform: {key: event.userId}"},
+			{Title: "The time at which it happened, for windows and joins", YAML: "transform: {time: event.createdAt, timeZone: Europe/London}"},
 			{Title: "Tidy up", YAML: "transform: {rename: {ts: time, user.mail: user.email}, remove: [user.password, debug]}"},
 			{Title: "A field with a default, and a header from it", YAML: `transform: {set: {segment: 'event.?user.segment.orValue("none")'}, headers: {set: {segment: 'event.?user.segment.orValue("none")'}}}`},
 		},
@@ -55,9 +59,9 @@ func Definition() component.Definition {
 func shape(c *Config) component.Shape { return component.Shape{Rekeys: c.Key != ""} }
 
 func validate(c *Config) []component.Problem {
-	if len(c.Set)+len(c.Remove)+len(c.Rename)+len(c.Headers.Set)+len(c.Headers.Remove) == 0 && c.Key == "" {
+	if len(c.Set)+len(c.Remove)+len(c.Rename)+len(c.Headers.Set)+len(c.Headers.Remove) == 0 && c.Key+c.Time == "" {
 		return []component.Problem{{Code: "setting-missing", Message: "check transform: it changes nothing",
-			Hint: "give at least one of set, remove, rename, key and headers"}}
+			Hint: "give at least one of set, remove, rename, key, time and headers"}}
 	}
 	var problems []component.Problem
 	for _, path := range slices.Sorted(maps.Keys(c.Set)) {
@@ -74,6 +78,10 @@ func validate(c *Config) []component.Problem {
 	if c.Key != "" {
 		problems = append(problems, check.Expression("key", c.Key, expr.String)...)
 	}
+	if c.Time != "" {
+		problems = append(problems, check.Expression("time", c.Time, expr.Any)...)
+	}
+	problems = append(problems, check.TimeZone("timeZone", c.TimeZone)...)
 	return append(problems, validateHeaders(c.Headers)...)
 }
 
@@ -93,6 +101,8 @@ type bolt struct {
 	edits   *document.Edits // nil if no field changes
 	fields  []field         // what edits puts, in its order
 	key     *expr.Program   // nil leaves the key
+	time    *expr.Program   // nil leaves the event time
+	zone    *time.Location  // of times that name none
 	headers []field
 	remove  []string // headers
 
@@ -126,12 +136,14 @@ func open(c *Config, _ component.Env) (component.Bolt, error) {
 	if b.headers, err = compile(c.Headers.Set, expr.String); err != nil {
 		return nil, err
 	}
-	if c.Key != "" {
-		fields, err := compile(map[string]string{"key": c.Key}, expr.String)
-		if err != nil {
-			return nil, err
-		}
-		b.key = fields[0].program
+	if b.key, err = compileOne("key", c.Key, expr.String); err != nil {
+		return nil, err
+	}
+	if b.time, err = compileOne("time", c.Time, expr.Any); err != nil {
+		return nil, err
+	}
+	if b.zone, err = time.LoadLocation(c.TimeZone); err != nil {
+		return nil, fmt.Errorf("read timeZone %q: %w", c.TimeZone, err)
 	}
 	b.values = make([][]byte, len(b.fields))
 	b.texts = make([]text, len(b.headers))
@@ -168,6 +180,18 @@ func (b *bolt) prepare(c *Config) (edits []document.Edit, err error) {
 		edits = append(edits, edit)
 	}
 	return edits, nil
+}
+
+// compileOne compiles a setting that may be empty: nil then.
+func compileOne(name, source string, want expr.Kind) (*expr.Program, error) {
+	if source == "" {
+		return nil, nil
+	}
+	fields, err := compile(map[string]string{name: source}, want)
+	if err != nil {
+		return nil, err
+	}
+	return fields[0].program, nil
 }
 
 func compile(sources map[string]string, want expr.Kind) ([]field, error) {
@@ -209,12 +233,17 @@ func (b *bolt) change(r *record.Record) error {
 	if err != nil {
 		return err
 	}
+	at, err := b.evaluateTime(r)
+	if err != nil {
+		return err
+	}
 	if err := b.changeValue(r); err != nil {
 		return err
 	}
 	if b.key != nil {
 		r.Key = key.value
 	}
+	r.Time = at
 	b.changeHeaders(r)
 	return nil
 }
@@ -235,6 +264,26 @@ func (b *bolt) evaluateTexts() (key text, err error) {
 		}
 	}
 	return key, nil
+}
+
+// evaluateTime returns the record's own time if there is no other.
+func (b *bolt) evaluateTime(r *record.Record) (time.Time, error) {
+	if b.time == nil {
+		return r.Time, nil
+	}
+	out, absent, err := b.time.AppendJSON(b.buffer[:0], &b.in)
+	b.buffer = out
+	if err != nil {
+		return r.Time, fmt.Errorf("set the time: %w", err)
+	}
+	if absent || document.KindOf(out) == document.KindNull {
+		return r.Time, nil
+	}
+	at, ok := document.Time(out, b.zone)
+	if !ok {
+		return r.Time, fmt.Errorf("set the time: %.100s is none after 1970", out)
+	}
+	return at, nil
 }
 
 func (b *bolt) changeValue(r *record.Record) error {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -194,6 +195,43 @@ func TestOnlyAKeyMakesOtherKeys(t *testing.T) {
 	}{{Config{Key: "event.id"}, true}, {Config{Set: map[string]string{"key": "event.id"}}, false}, {Config{Headers: Headers{Remove: []string{"a"}}}, false}} {
 		if shape := Definition().Shape(&c.config); shape.Rekeys != c.want || shape.Keyed || len(shape.Stores) > 0 {
 			t.Errorf("%+v: %+v", c.config, shape)
+		}
+	}
+}
+
+func TestTime(t *testing.T) {
+	read := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct{ name, config, value, want string }{
+		{"as people write it", `time: event.at`, `{"at":"2010-12-01 08:26:00"}`, "2010-12-01T08:26:00Z"},
+		{"where the shop is", `{time: event.at, timeZone: Europe/London}`, `{"at":"2011-07-19 17:17:00"}`, "2011-07-19T16:17:00Z"},
+		{"its own zone counts", `{time: event.at, timeZone: Europe/London}`, `{"at":"2011-07-19T17:17:00Z"}`, "2011-07-19T17:17:00Z"},
+		{"milliseconds", `time: event.at`, `{"at":1291191960000}`, "2010-12-01T08:26:00Z"},
+		{"calculated", `time: time - duration("4s")`, `{}`, "2026-01-02T03:04:01Z"},
+		{"of two fields", `time: 'event.day + " " + event.hour'`, `{"day":"2010-12-01","hour":"08:26"}`, "2010-12-01T08:26:00Z"},
+		{"the record as it came in", `{time: event.at, remove: [at]}`, `{"at":0}`, "1970-01-01T00:00:00Z"},
+		{"a field that is missing", `time: event.?at`, `{}`, "2026-01-02T03:04:05Z"},
+		{"null", `time: event.at`, `{"at":null}`, "2026-01-02T03:04:05Z"},
+		{"unreadable", `time: event.at`, `{"at":"12/1/2010 8:26"}`, ""},
+		{"before 1970", `time: event.at`, `{"at":-1}`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &record.Record{Value: []byte(c.value), Format: record.JSON, Time: read}
+			out, err := process(boltOf(t, c.config), r)
+			switch {
+			case c.want == "" && component.ClassOf(err) != component.Never:
+				t.Errorf("got %v, want a dead letter", err)
+			case c.want != "" && (err != nil || out[0].Time.UTC().Format(time.RFC3339) != c.want):
+				t.Errorf("the time is %v (%v), want %s", r.Time, err, c.want)
+			}
+		})
+	}
+}
+
+func TestATimeZoneMustExist(t *testing.T) {
+	for _, zone := range []string{"Europe/Londn", "Local", "../etc/passwd"} {
+		problems := Definition().Check(configOf(t, `{time: event.at, timeZone: `+zone+`}`))
+		if len(problems) != 1 || problems[0].Path != "timeZone" || !strings.Contains(problems[0].Message, zone) {
+			t.Errorf("%s: %v", zone, problems)
 		}
 	}
 }
