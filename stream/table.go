@@ -232,6 +232,9 @@ type wrapped struct {
 	n *node
 }
 
+// Unwrap gives what it is made around, which may count what it does not pass on.
+func (w *wrapped) Unwrap() processor.Processor { return w.Processor }
+
 // Process implements processor.Processor.
 func (w *wrapped) Process(in int, r *record.Record) error {
 	err := guard(w.n.name, func() error { return w.Processor.Process(in, r) })
