@@ -68,6 +68,7 @@ type session struct {
 	published  time.Time
 	pressed    bool // see press
 	leaving    bool // the stop is wanted: give the partitions to others at once
+	lost       bool // the group has taken everything away
 }
 
 type totals struct{ in, out, dead, parked int64 }
@@ -119,7 +120,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 	defer s.close(cancel)
 	err := s.loop(ctx, live)
-	if err != nil && s.replaced(live) {
+	if err != nil && !s.lost && s.replaced(live) {
 		return fmt.Errorf("%w: %w", kafka.ErrReplaced, err)
 	}
 	return err
@@ -600,9 +601,20 @@ func (s *session) rebalance(live context.Context, r rebalance) error {
 		s.drop(r.partitions)
 	default:
 		s.drop(r.partitions)
-		err = fmt.Errorf("partitions lost: %w", kafka.ErrAborted)
+		err = s.lose(live)
 	}
 	r.answer <- err
+	return err
+}
+
+// lose ends the session. Whether somebody else has the id can be told only here, while the client waits for the answer:
+// then it joins again by itself, and the group has the id with a member of which the client does not know yet.
+func (s *session) lose(live context.Context) error {
+	s.lost = true
+	err := fmt.Errorf("partitions lost: %w", kafka.ErrAborted)
+	if s.replaced(live) {
+		return fmt.Errorf("%w: %w", kafka.ErrReplaced, err)
+	}
 	return err
 }
 
