@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -61,43 +62,68 @@ func (h *harness) awaitEnd(ctx context.Context) error {
 	}
 }
 
-// checkTables asks the stores themselves, through whichever worker, and reads the book's changelog.
+// stores are what the tables hold in the end.
+type stores struct {
+	accounts map[string]account
+	counts   map[string]int64
+	volumes  map[window]volume
+	book     map[string]standing
+}
+
+// checkTables compares the stores with the replay. What was committed a moment ago may not be in them yet.
 func (h *harness) checkTables(ctx context.Context, r *replayed) error {
 	ctx, cancel := context.WithTimeout(ctx, endPatience)
 	defer cancel()
-	client := tables.NewClient(tables.Options{}, h.admins()...)
-	counts := map[string]int64{}
-	for e, err := range tables.Of(client.Table(bankName, tableCount), stream.String(), stream.Int64()).All(ctx, all()) {
-		if err != nil {
-			return fmt.Errorf("ask table %q: %w", tableCount, err)
-		}
-		counts[e.Key] = e.Value
-	}
-	accounts := map[string]account{}
-	for e, err := range tables.Of(client.Table(bankName, tableAccounts), stream.String(), stream.JSON[account]()).All(ctx, all()) {
-		if err != nil {
-			return fmt.Errorf("ask table %q: %w", tableAccounts, err)
-		}
-		accounts[e.Key] = e.Value
-	}
-	volumes, err := h.askVolumes(ctx, client, r)
-	if err != nil {
-		return err
-	}
-	book := map[string]standing{}
-	if err := readAll(ctx, h.cfg, bookChangelog, func(k *kgo.Record, s standing) { book[string(k.Key)] = s }); err != nil {
-		return err
-	}
-	want := map[string]int64{}
+	want := stores{accounts: r.accounts, counts: map[string]int64{}, volumes: r.volumes, book: r.book}
 	for name, s := range r.book {
-		want[name] = s.N
-		h.money += book[name].Balance - r.accounts[name].Opening
+		want.counts[name] = s.N
 	}
-	compare(h, tableCount, counts, want)
-	compare(h, tableAccounts, accounts, r.accounts)
-	compare(h, tableVolume, volumes, r.volumes)
-	compare(h, bookChangelog, book, r.book)
-	return nil
+	for end := time.Now().Add(storesPatience); ; sleep(ctx, 500*time.Millisecond) {
+		got, err := h.readStores(ctx, r)
+		if err != nil {
+			return err
+		}
+		wrong := slices.Concat(differences(tableAccounts, got.accounts, want.accounts), differences(tableCount, got.counts, want.counts),
+			differences(tableVolume, got.volumes, want.volumes), differences(bookChangelog, got.book, want.book))
+		if len(wrong) > 0 && time.Now().Before(end) {
+			continue
+		}
+		for name := range want.book {
+			h.money += got.book[name].Balance - r.accounts[name].Opening
+		}
+		for _, line := range wrong {
+			h.finals.Tables++
+			h.findings.note("table %s", line)
+		}
+		return nil
+	}
+}
+
+// readStores asks the stores themselves, through whichever worker, and reads the book's changelog.
+func (h *harness) readStores(ctx context.Context, r *replayed) (s stores, err error) {
+	client := tables.NewClient(tables.Options{}, h.admins()...)
+	if s.counts, err = entries(ctx, tables.Of(client.Table(bankName, tableCount), stream.String(), stream.Int64())); err != nil {
+		return s, fmt.Errorf("ask table %q: %w", tableCount, err)
+	}
+	if s.accounts, err = entries(ctx, tables.Of(client.Table(bankName, tableAccounts), stream.String(), stream.JSON[account]())); err != nil {
+		return s, fmt.Errorf("ask table %q: %w", tableAccounts, err)
+	}
+	if s.volumes, err = h.askVolumes(ctx, client, r); err != nil {
+		return s, err
+	}
+	s.book = map[string]standing{}
+	return s, readAll(ctx, h.cfg, bookChangelog, func(k *kgo.Record, line standing) { s.book[string(k.Key)] = line })
+}
+
+func entries[V any](ctx context.Context, table tables.Typed[string, V]) (map[string]V, error) {
+	found := map[string]V{}
+	for e, err := range table.All(ctx, all()) {
+		if err != nil {
+			return nil, err
+		}
+		found[e.Key] = e.Value
+	}
+	return found, nil
 }
 
 func all() tables.Range {
@@ -133,20 +159,19 @@ func (h *harness) admins() (addresses []string) {
 	return addresses
 }
 
-// compare counts the entries that one of two tables has and the other has not, or has otherwise.
-func compare[K, V comparable](h *harness, name string, got, want map[K]V) {
+// differences are the entries that one of two tables has and the other has not, or has otherwise.
+func differences[K, V comparable](name string, got, want map[K]V) (all []string) {
 	for k, v := range want {
 		if g, ok := got[k]; !ok || g != v {
-			h.finals.Tables++
-			h.findings.note("table %s: %v is %v, the replay has %v", name, k, g, v)
+			all = append(all, fmt.Sprintf("%s: %v is %v (%v), the replay has %v", name, k, g, ok, v))
 		}
 	}
 	for k, g := range got {
 		if _, ok := want[k]; !ok {
-			h.finals.Tables++
-			h.findings.note("table %s: %v is %v, the replay does not have it", name, k, g)
+			all = append(all, fmt.Sprintf("%s: %v is %v, the replay does not have it", name, k, g))
 		}
 	}
+	return all
 }
 
 // checkLetters counts the dead letters: nothing here is a reason for one.

@@ -65,7 +65,9 @@ const (
 	warmUp      = 20 * time.Second // for all workers to come up before anything happens
 	endPatience = 120 * time.Second
 	endStall    = 60 * time.Second // without one more record
-	stopBound   = 30 * time.Second
+	// storesPatience is how long what was committed may take to be in the stores: readers see it before its worker is told.
+	storesPatience = 15 * time.Second
+	stopBound      = 30 * time.Second
 )
 
 // run does one run in a folder of its own.
