@@ -1,0 +1,55 @@
+// Orders is a shop of five services and a view: they share no database and call nobody among themselves, they tell each other
+// by events what happened. It starts all of them in one process, lives through some orders, a crash and the loss of the view,
+// and says what it sees.
+//
+//	go run ./examples/orders               # everything on this machine
+//	BROKERS=host:9092 go run ./examples/orders
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+// run opens the shop in a folder that is thrown away, tells the story, and closes it.
+func run(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "orders")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	provider, office := newCounter("charge"), newCounter("letter")
+	providerURL, closeProvider, err := provider.serve()
+	if err != nil {
+		return err
+	}
+	defer closeProvider()
+	officeURL, closeOffice, err := office.serve()
+	if err != nil {
+		return err
+	}
+	defer closeOffice()
+	s := &shop{
+		dir: dir, brokers: strings.Fields(os.Getenv("BROKERS")), provider: remote{providerURL}, office: remote{officeURL}, step: 200 * time.Millisecond,
+		log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+	}
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	return errors.Join(newStory(s, provider, office, os.Stdout).tell(ctx), s.close())
+}
