@@ -46,6 +46,9 @@ func newCollector(e *Engine) *collector {
 	for _, m := range measures {
 		c.descs[m.name] = prometheus.NewDesc(m.name, m.help, m.labels, own)
 	}
+	for _, m := range stageMeasures {
+		c.descs[m.name] = prometheus.NewDesc(m.name, m.help, m.labels, own)
+	}
 	c.descs[telemetry.BoltSeconds] = prometheus.NewDesc(telemetry.BoltSeconds, "Time of a bolt's attempts.", []string{telemetry.LabelBolt}, own)
 	return c
 }
@@ -88,6 +91,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		send(telemetry.BoltRetries, float64(st.Bolts[i].Retries), b.name)
 		out <- c.histogram(b)
 	}
+	sendStages(&st, send)
 	for _, d := range st.Deliveries {
 		send(telemetry.SinkRecords, float64(d.Records), d.Sink)
 		send(telemetry.SinkLag, float64(d.Lag), d.Sink)
@@ -98,9 +102,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 }
 
 func kindOf(name string) prometheus.ValueType {
-	for _, m := range measures {
-		if m.name == name {
-			return m.kind
+	for _, list := range [][]measure{measures, stageMeasures} {
+		for _, m := range list {
+			if m.name == name {
+				return m.kind
+			}
 		}
 	}
 	return prometheus.UntypedValue

@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/internal/telemetry"
 	"ravenswood.dev/internal/topology"
 )
 
@@ -35,17 +38,22 @@ func TestARestoreSaysHowFarItIsAndHowLongItTakes(t *testing.T) {
 	}
 }
 
-func TestTheStatusShowsTasksInEveryState(t *testing.T) {
-	now := time.Unix(1000, 0)
-	plan := &topology.Plan{Name: "t", Stages: []topology.Stage{{Name: "plain"}, {Name: "totals", Stateful: true}}}
-	e := &Engine{plan: plan, workers: []*worker{{}, {}, {}}}
+// stageful is an engine with tasks in every state, which does not run.
+func stageful(t *testing.T, now time.Time) *Engine {
+	t.Helper()
+	plan := &topology.Plan{
+		Name: "t", Bolts: []topology.Bolt{{Name: "b", Late: true}},
+		Stages: []topology.Stage{{Name: "plain"}, {Name: "totals", Stateful: true, Bolts: []int{0}}},
+	}
+	e := &Engine{plan: plan, workers: []*worker{{}, {}, {}}, bolts: []*boltStats{{name: "b"}}}
+	e.state.Store("running")
 	e.states = newStates(plan, t.TempDir(), e.originOf, slog.New(slog.DiscardHandler))
 	e.standbys = newStandbys(e)
 	follower, err := kafka.NewFollower(kafka.FollowerConfig{Config: kafka.Config{Brokers: []string{"127.0.0.1:1"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer follower.Close()
+	t.Cleanup(follower.Close)
 	e.standbys.follower = follower
 	e.standbys.copies[unitID{1, 3}] = &standbyCopy{}
 	e.standbys.copies[unitID{1, 0}] = &standbyCopy{} // not stopped yet: the task is here now
@@ -58,6 +66,12 @@ func TestTheStatusShowsTasksInEveryState(t *testing.T) {
 	e.workers[2].snapshot.Store(&snapshot{units: []unitSnapshot{
 		{id: unitID{1, 1}, worker: 2, phase: operating, streamTime: now.Add(-time.Second)},
 	}})
+	return e
+}
+
+func TestTheStatusShowsTasksInEveryState(t *testing.T) {
+	now := time.Unix(1000, 0)
+	e := stageful(t, now)
 	got := e.stageStatus(now)
 	if len(got) != 1 || got[0].Stage != "totals" {
 		t.Fatalf("the stages with state are %+v", got)
@@ -78,5 +92,30 @@ func TestTheStatusShowsTasksInEveryState(t *testing.T) {
 	}
 	if r := got[0].Tasks[0].Restore; r == nil || r.Records != 7 || r.Took != time.Minute {
 		t.Errorf("the restore is %+v", r)
+	}
+}
+
+func TestTheNumbersOfStagesAreForPrometheusToo(t *testing.T) {
+	e := stageful(t, time.Now())
+	for range 2 {
+		e.bolts[0].late.ScheduleErrors.Add(1)
+	}
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(newCollector(e))
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := make(map[string]int)
+	for _, f := range families {
+		have[f.GetName()] = len(f.GetMetric())
+	}
+	for name, want := range map[string]int{
+		telemetry.StageTasks: 4, telemetry.TaskStreamTime: 1, telemetry.StandbyLag: 1, telemetry.RestoreLeft: 1,
+		telemetry.RestoredBytes: 1, telemetry.TaskDisk: 4, telemetry.BoltSchedules: 1,
+	} {
+		if have[name] != want {
+			t.Errorf("%s has %d values, want %d", name, have[name], want)
+		}
 	}
 }

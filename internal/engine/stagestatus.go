@@ -59,6 +59,9 @@ func (e *Engine) stageTasks(now time.Time) map[int][]StageTask {
 	tasks := make(map[int][]StageTask)
 	seen := make(map[unitID]bool)
 	add := func(id unitID, t StageTask) {
+		if seen[id] { // it is on its way from one to the other
+			return
+		}
 		seen[id] = true
 		t.Partition = id.n
 		t.measure(e.states.look(id))
@@ -72,9 +75,7 @@ func (e *Engine) stageTasks(now time.Time) map[int][]StageTask {
 		}
 	}
 	for id, lag := range e.standbys.copied() {
-		if !seen[id] { // it may be becoming a task
-			add(id, StageTask{State: TaskStandby, Worker: -1, Lag: lag})
-		}
+		add(id, StageTask{State: TaskStandby, Worker: -1, Lag: lag})
 	}
 	for _, list := range tasks {
 		slices.SortFunc(list, func(a, b StageTask) int { return cmp.Compare(a.Partition, b.Partition) })
@@ -142,8 +143,8 @@ func (b *BoltStatus) addLate(c *stage.Counts) {
 	b.Records += c.Records.Load()
 	b.Errors += c.Errors.Load()
 	b.ScheduleErrors = c.ScheduleErrors.Load()
-	b.Lost = c.Lost()
-	for reason, n := range b.Lost {
+	b.DroppedBy = c.Dropped()
+	for reason, n := range b.DroppedBy {
 		if reason == stage.ReasonLate {
 			b.Late += n
 		} else {

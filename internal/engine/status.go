@@ -260,7 +260,7 @@ type BoltStatus struct {
 
 	Late           int64            `json:"late,omitempty"`           // records that came too late
 	Dropped        int64            `json:"dropped,omitempty"`        // records not passed on for any other reason
-	Lost           map[string]int64 `json:"lost,omitempty"`           // both, by reason
+	DroppedBy      map[string]int64 `json:"droppedBy,omitempty"`      // both, by reason
 	ScheduleErrors int64            `json:"scheduleErrors,omitempty"` // calls of scheduled functions that failed
 }
 

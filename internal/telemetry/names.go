@@ -18,6 +18,8 @@ const (
 	BoltErrors      = "raven_bolt_errors_total"              // topology, bolt
 	BoltRetries     = "raven_bolt_retries_total"             // topology, bolt
 	BoltSeconds     = "raven_bolt_seconds"                   // topology, bolt
+	BoltDropped     = "raven_bolt_dropped_records_total"     // topology, bolt, reason
+	BoltSchedules   = "raven_bolt_schedule_errors_total"     // topology, bolt
 	SinkRecords     = "raven_sink_records_total"             // topology, sink
 	SinkLag         = "raven_sink_lag_records"               // topology, sink
 	SpoutRecords    = "raven_spout_records_total"            // topology, spout
@@ -29,6 +31,15 @@ const (
 	Mirrored        = "raven_mirror_total"                   // service, result
 	ProcessUp       = "raven_service_process_up"             // service, version
 	ProcessRestarts = "raven_service_process_restarts_total" // service, version
+
+	StageTasks     = "raven_stage_tasks"              // topology, stage, state
+	TaskStreamTime = "raven_task_stream_time_seconds" // topology, stage, partition; Unix time
+	TaskDisk       = "raven_task_disk_bytes"          // topology, stage, partition
+	StandbyLag     = "raven_standby_lag_records"      // topology, stage, partition
+	StoreBytes     = "raven_store_bytes"              // topology, stage, store
+	RestoreLeft    = "raven_restore_left_records"     // topology, stage, partition
+	RestoreSeconds = "raven_restore_left_seconds"     // topology, stage, partition
+	RestoredBytes  = "raven_restored_bytes"           // topology, stage, partition
 
 	BrokerDiskFull       = "raven_broker_disk_full"
 	BrokerFenced         = "raven_broker_fenced_partitions"
@@ -50,4 +61,9 @@ const (
 	LabelWhy      = "why"
 	LabelQuantile = "quantile"
 	LabelRequest  = "request"
+	LabelReason   = "reason"
+	LabelStage    = "stage"
+	LabelState    = "state"
+	LabelStore    = "store"
+	LabelTask     = "partition"
 )

@@ -15,8 +15,8 @@ type Counts struct {
 	Errors         atomic.Int64 // that failed there
 	ScheduleErrors atomic.Int64 // calls of scheduled functions that failed
 
-	mu   sync.Mutex
-	lost map[string]int64 // GUARDED_BY(mu)
+	mu      sync.Mutex
+	dropped map[string]int64 // by reason; GUARDED_BY(mu)
 }
 
 // The reasons with a meaning of their own; the others are those of who drops.
@@ -26,23 +26,23 @@ const (
 	reasonStale      = "stale"      // nothing is lost: a newer answer follows
 )
 
-// Lost is how many records were not passed on, by reason.
-func (c *Counts) Lost() map[string]int64 {
+// Dropped is how many records were not passed on, by reason.
+func (c *Counts) Dropped() map[string]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.lost)
+	return maps.Clone(c.dropped)
 }
 
-func (c *Counts) lose(reason string, n uint64) {
+func (c *Counts) drop(reason string, n uint64) {
 	if n == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lost == nil {
-		c.lost = make(map[string]int64)
+	if c.dropped == nil {
+		c.dropped = make(map[string]int64)
 	}
-	c.lost[reason] += int64(n)
+	c.dropped[reason] += int64(n)
 }
 
 // counted is a processor that counts what it does not pass on.
@@ -82,7 +82,7 @@ func (n *node) Dropped(reason string) {
 	default:
 		n.tally.dropped++
 	}
-	n.counts.lose(reason, 1)
+	n.counts.drop(reason, 1)
 }
 
 // takeOver adds what the processor has counted and not told.
@@ -92,11 +92,11 @@ func (n *node) takeOver() {
 	}
 	late, dropped := n.tally.processor.Late(), n.tally.processor.Dropped()
 	if late > n.tally.late {
-		n.counts.lose(ReasonLate, late-n.tally.late)
+		n.counts.drop(ReasonLate, late-n.tally.late)
 		n.tally.late = late
 	}
 	if dropped > n.tally.dropped {
-		n.counts.lose(ReasonIncomplete, dropped-n.tally.dropped)
+		n.counts.drop(ReasonIncomplete, dropped-n.tally.dropped)
 		n.tally.dropped = dropped
 	}
 }

@@ -90,7 +90,7 @@ func task(t *testing.T, p processor.Processor, now func() time.Time) (*stage.Tas
 	return task, counts
 }
 
-func TestALossIsCountedOnceHoweverAProcessorSaysSo(t *testing.T) {
+func TestADroppedRecordIsCountedOnceHoweverAProcessorSaysSo(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		make func() processor.Processor
@@ -113,8 +113,8 @@ func TestALossIsCountedOnceHoweverAProcessorSaysSo(t *testing.T) {
 			if err := late.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if got := counts.Lost(); !maps.Equal(got, c.want) {
-				t.Errorf("lost %v, want %v", got, c.want)
+			if got := counts.Dropped(); !maps.Equal(got, c.want) {
+				t.Errorf("dropped %v, want %v", got, c.want)
 			}
 			if n, bad := counts.Records.Load(), counts.Errors.Load(); n != 7 || bad != 1 {
 				t.Errorf("%d records and %d errors, want 7 and 1", n, bad)
