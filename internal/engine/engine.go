@@ -40,6 +40,10 @@ type Env struct {
 	StateDir string // folder for what components keep between starts
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil: numbers are kept for Status only
+	// Snapshots is where copies of the stores are kept for machines that are new: a folder that all share, or a URL of
+	// object storage (internal/engine/snapshot). Empty keeps none.
+	Snapshots     string
+	SnapshotEvery time.Duration // 0: 10 min
 	// At is called at named steps of a commit; crash tests kill the process there. Nil does nothing.
 	At func(step string)
 	// Unsafe switches guarantees off, one at a time, for tests that show that they are needed.
@@ -72,6 +76,7 @@ type Engine struct {
 	states           *states
 	globals          *globals
 	standbys         *standbys
+	snapshots        *snapshots
 	board            *board
 	feeds            []*feed
 	deliveries       []*delivery
@@ -177,6 +182,7 @@ func (e *Engine) runAll(ctx context.Context) error {
 	var around sync.WaitGroup
 	around.Go(func() { e.watchStable(live) })
 	around.Go(func() { e.purge(live) })
+	around.Go(func() { e.snapshots.run(live) })
 	drain := make(chan struct{})
 	var delivering sync.WaitGroup
 	for _, d := range e.deliveries {
@@ -241,7 +247,12 @@ func (e *Engine) connect(ctx context.Context) error {
 		e.admin.Close()
 		return fmt.Errorf("run topology %q: %w", e.plan.Name, err)
 	}
-	if err := e.learnTopics(ctx); err != nil {
+	snapshots, err := newSnapshots(ctx, e)
+	e.snapshots, e.states.fetch = snapshots, snapshots.fetch
+	if err == nil {
+		err = e.learnTopics(ctx)
+	}
+	if err != nil {
 		e.disconnect()
 		return fmt.Errorf("run topology %q: %w", e.plan.Name, err)
 	}
@@ -298,6 +309,7 @@ func (e *Engine) disconnect() {
 	e.globals.close()
 	e.standbys.close()
 	e.states.closeAll()
+	e.snapshots.close()
 	e.admin.Close()
 	e.letters.Close()
 }

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/topology"
@@ -16,10 +14,19 @@ import (
 // restoreProgress is how far the stores of a task have come; the status shows it.
 type restoreProgress struct {
 	began   time.Time
+	known   atomic.Bool  // total is
 	total   atomic.Int64 // offsets to go through when it began, over all stores
 	done    atomic.Int64
 	records atomic.Int64
 	bytes   atomic.Int64
+}
+
+// left is how many offsets are still to go through; -1 while that is not known.
+func (p *restoreProgress) left() int64 {
+	if !p.known.Load() {
+		return -1
+	}
+	return max(p.total.Load()-p.done.Load(), 0)
 }
 
 // restore brings the stores of a unit up to what is committed. It runs after the predecessor has been fenced, so nothing
@@ -30,7 +37,7 @@ type restoreProgress struct {
 // task would go on with new offsets over old state.
 func (e *Engine) restore(ctx context.Context, u *unit, sources kafka.Offsets) error {
 	e.standbys.stop(u.id) // what it has is what we begin with
-	state, err := e.states.take(u.id)
+	state, err := e.states.take(ctx, u.id)
 	if err != nil {
 		return err
 	}
@@ -43,6 +50,7 @@ func (e *Engine) restore(ctx context.Context, u *unit, sources kafka.Offsets) er
 	for _, j := range jobs {
 		u.progress.total.Add(max(j.to-j.from, 0))
 	}
+	u.progress.known.Store(true)
 	for _, j := range jobs {
 		if err := e.restoreStore(ctx, state, j, u.progress); err != nil {
 			return fmt.Errorf("store %q: %w", j.store.Name, err)
@@ -120,39 +128,27 @@ func (e *Engine) restoreEnds(ctx context.Context, topics []string) (map[kafka.To
 	return e.admin.EndOffsets(ctx, topics...)
 }
 
-// restoreBatch is how many records are loaded at once.
-const restoreBatch = 2000
-
+// restoreStore reads a stretch of a changelog into its store, each answer of the log in one batch with the position behind it.
 func (e *Engine) restoreStore(ctx context.Context, state *store.State, j restoreJob, p *restoreProgress) error {
 	if j.from >= j.to {
 		return nil
 	}
-	var batch []store.Change
-	next, loaded := j.from, j.from
-	load := func() error {
-		err := state.Load(j.store.Name, batch, next)
-		p.records.Add(int64(len(batch)))
-		p.done.Add(next - loaded)
-		loaded = next
-		batch = batch[:0]
-		return err
-	}
+	at := j.from
 	ranges := map[int32]kafka.Range{j.n: {From: j.from, To: j.to}}
-	err := kafka.ReadRanges(ctx, e.env.Kafka, j.store.Changelog, ranges, func(r *kgo.Record) error {
-		next = r.Offset + 1
-		if r.Key == nil {
-			return nil
+	return kafka.ReadBatches(ctx, e.env.Kafka, j.store.Changelog, ranges, func(b kafka.Batch) error {
+		changes := make([]store.Change, 0, len(b.Records))
+		for _, r := range b.Records {
+			if r.Key != nil {
+				changes = append(changes, store.Change{Store: j.store.Name, Key: r.Key, Value: r.Value, Time: kafka.EventTime(r)})
+				p.bytes.Add(int64(len(r.Key) + len(r.Value)))
+			}
 		}
-		p.bytes.Add(int64(len(r.Key) + len(r.Value)))
-		batch = append(batch, store.Change{Store: j.store.Name, Key: r.Key, Value: r.Value, Time: kafka.EventTime(r)})
-		if len(batch) >= restoreBatch {
-			return load()
+		if err := state.Load(j.store.Name, changes, b.Next); err != nil {
+			return err
 		}
+		p.records.Add(int64(len(changes)))
+		p.done.Add(b.Next - at)
+		at = b.Next
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	next = j.to
-	return load()
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -14,7 +15,10 @@ import (
 // A copy is never ahead of what is committed, so whoever takes the task over goes on from it with the rest of the
 // changelog only. It borrows its State from states, like a worker.
 type standbys struct {
-	engine *Engine
+	engine   *Engine
+	live     context.Context // ends with close
+	cancel   context.CancelFunc
+	starting sync.WaitGroup // who opens the State of a copy
 
 	mu       sync.Mutex
 	wanted   map[int]map[unitID]bool           // by worker; GUARDED_BY(mu)
@@ -37,8 +41,9 @@ type followed struct {
 }
 
 func newStandbys(e *Engine) *standbys {
+	live, cancel := context.WithCancel(context.Background())
 	return &standbys{
-		engine: e, wanted: make(map[int]map[unitID]bool),
+		engine: e, live: live, cancel: cancel, wanted: make(map[int]map[unitID]bool),
 		copies: make(map[unitID]*standbyCopy), follows: make(map[kafka.TopicPartition]followed),
 	}
 }
@@ -64,7 +69,7 @@ func (s *standbys) set(worker int, copies map[unitID]bool) {
 		s.engine.states.forget(id)
 	}
 	for _, id := range begin {
-		go s.start(id)
+		s.starting.Go(func() { s.start(id) })
 	}
 }
 
@@ -80,7 +85,13 @@ func (s *standbys) wants(id unitID) bool {
 
 // start borrows the State of a task and follows its changelogs from where it stands.
 func (s *standbys) start(id unitID) {
-	state, err := s.engine.states.take(id)
+	state, err := s.engine.states.take(s.live, id)
+	if s.live.Err() != nil { // the engine stops
+		if err == nil {
+			s.engine.states.give(id)
+		}
+		return
+	}
 	if err != nil {
 		s.engine.log.Warn("no copy of a task's stores can be kept", "stage", s.engine.plan.Stages[id.stage].Name, "partition", id.n, "err", err)
 		return
@@ -170,6 +181,8 @@ func (s *standbys) stop(id unitID) {
 
 // close ends all copying.
 func (s *standbys) close() {
+	s.cancel()
+	s.starting.Wait()
 	s.mu.Lock()
 	clear(s.wanted)
 	ids := make([]unitID, 0, len(s.copies))

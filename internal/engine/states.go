@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -17,11 +20,12 @@ import (
 type states struct {
 	dir    string
 	plan   *topology.Plan
-	origin func(topology.Store) string // what a store is made from
+	origin func(topology.Store) string                  // what a store is made from
+	fetch  func(context.Context, unitID, store.Options) // brings a folder that is not there, if somebody has saved it; nil: nobody has
 	log    *slog.Logger
 
 	mu     sync.Mutex
-	held   map[unitID]*heldState // GUARDED_BY(mu)
+	held   map[unitID]*heldState // one whose state is nil is being opened; GUARDED_BY(mu)
 	caches *store.Caches         // made with the first state on disk; GUARDED_BY(mu)
 	back   *sync.Cond            // on mu: a state was given back
 }
@@ -39,8 +43,8 @@ func newStates(plan *topology.Plan, dir string, origin func(topology.Store) stri
 }
 
 // take lends the State of a task, opened if it is not. It waits while another user of this process has it, who has been
-// told to give it back.
-func (k *states) take(id unitID) (*store.State, error) {
+// told to give it back. Opening may take as long as it takes to fetch a snapshot, unless ctx ends.
+func (k *states) take(ctx context.Context, id unitID) (*store.State, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for k.held[id] != nil && k.held[id].lent {
@@ -50,16 +54,34 @@ func (k *states) take(id unitID) (*store.State, error) {
 		h.lent = true
 		return h.state, nil
 	}
-	state, err := k.open(id)
+	h := &heldState{lent: true}
+	k.held[id] = h
+	k.mu.Unlock() // others need not wait
+	state, err := k.open(ctx, id)
+	k.mu.Lock()
 	if err != nil {
+		delete(k.held, id)
+		k.back.Broadcast()
 		return nil, err
 	}
-	k.held[id] = &heldState{state: state, lent: true}
+	h.state = state
 	return state, nil
 }
 
-// open opens the State of a task.
-func (k *states) open(id unitID) (*store.State, error) {
+// open opens the State of a task. A folder that is not there is fetched, if it can be.
+func (k *states) open(ctx context.Context, id unitID) (*store.State, error) {
+	opts := k.options(id)
+	if _, err := os.Stat(opts.Dir); opts.Dir != "" && errors.Is(err, fs.ErrNotExist) && k.fetch != nil {
+		k.fetch(ctx, id, opts)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return k.openAt(opts)
+}
+
+// options is how the State of a task is opened.
+func (k *states) options(id unitID) store.Options {
 	st := &k.plan.Stages[id.stage]
 	opts := store.Options{Identity: k.plan.Name + "/" + st.Name + "/" + strconv.Itoa(int(id.n)), Origins: make(map[string]string), Log: k.log}
 	memory := true
@@ -71,19 +93,16 @@ func (k *states) open(id unitID) (*store.State, error) {
 	if !memory {
 		opts.Dir = k.folder(id)
 	}
-	return k.openAt(opts)
+	return opts
 }
 
 // openAt opens a folder with what the States of this process have in common. One that is damaged is removed: the log has
-// everything that is in it. It is called with mu held, or before any worker.
+// everything that is in it.
 func (k *states) openAt(opts store.Options) (*store.State, error) {
 	if opts.Dir == "" {
 		return store.Open(opts)
 	}
-	if k.caches == nil {
-		k.caches = store.NewCaches(store.CacheOptions{})
-	}
-	opts.Caches = k.caches
+	opts.Caches = k.sharedCaches()
 	state, err := store.Open(opts)
 	if damaged := (*store.DamagedError)(nil); errors.As(err, &damaged) {
 		k.log.Error("a damaged store is removed and restored from its changelog", "folder", opts.Dir, "err", err)
@@ -93,6 +112,15 @@ func (k *states) openAt(opts store.Options) (*store.State, error) {
 		state, err = store.Open(opts)
 	}
 	return state, err
+}
+
+func (k *states) sharedCaches() *store.Caches {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.caches == nil {
+		k.caches = store.NewCaches(store.CacheOptions{})
+	}
+	return k.caches
 }
 
 func (k *states) folder(id unitID) string {

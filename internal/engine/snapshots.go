@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	archive "ravenswood.dev/internal/engine/snapshot" // snapshot is what the status calls a session at one moment
+	"ravenswood.dev/internal/engine/store"
+)
+
+// defaultSnapshotEvery is how often the stores of a task are saved: as much as that of a changelog is read after a machine
+// is lost.
+const defaultSnapshotEvery = 10 * time.Minute
+
+// staleSnapshot is after how long a snapshot is taken although nothing has changed, so that it does not look abandoned.
+const staleSnapshot = 24 * time.Hour
+
+// snapshots saves the stores of the tasks that work here, and fetches those of tasks that are new here. A task is saved by
+// its owner only; during a hand-over there may be two, which the bucket can bear.
+//
+// Everything that goes wrong is logged and nothing more: the changelog has it all.
+type snapshots struct {
+	engine *Engine
+	bucket *archive.Bucket // nil: none are kept
+	saved  map[unitID]savedAt
+}
+
+// savedAt is what the last snapshot of a task held.
+type savedAt struct {
+	checkpoints map[string]int64
+	at          time.Time
+}
+
+// newSnapshots opens where they are kept; it fails only if that can't be understood.
+func newSnapshots(ctx context.Context, e *Engine) (*snapshots, error) {
+	s := &snapshots{engine: e, saved: make(map[unitID]savedAt)}
+	if e.env.Snapshots == "" {
+		return s, nil
+	}
+	bucket, err := archive.Open(ctx, e.env.Snapshots, archive.Options{Log: e.log})
+	s.bucket = bucket
+	return s, err
+}
+
+func (s *snapshots) close() {
+	if s.bucket == nil {
+		return
+	}
+	if err := s.bucket.Close(); err != nil {
+		s.engine.log.Warn("close snapshots", "err", err)
+	}
+}
+
+// run saves the tasks that work here, one after the other, so that saving takes at most one processor and one connection
+// from the work.
+func (s *snapshots) run(ctx context.Context) {
+	if s.bucket == nil {
+		return
+	}
+	every := s.engine.env.SnapshotEvery
+	if every <= 0 {
+		every = defaultSnapshotEvery
+	}
+	for sleep(ctx, every) {
+		for id, state := range s.engine.board.working() {
+			s.save(ctx, id, state)
+		}
+	}
+}
+
+// save saves one task, unless nothing of it has changed.
+func (s *snapshots) save(ctx context.Context, id unitID, state *store.State) {
+	opts := s.engine.states.options(id)
+	if opts.Dir == "" || ctx.Err() != nil {
+		return
+	}
+	now := savedAt{checkpoints: make(map[string]int64), at: time.Now()}
+	same := time.Since(s.saved[id].at) < staleSnapshot
+	for name := range opts.Origins {
+		at := state.Checkpoint(name)
+		same = same && s.saved[id].checkpoints[name] == at
+		now.checkpoints[name] = at
+	}
+	if same {
+		return
+	}
+	saved, err := s.bucket.Save(ctx, s.task(id, opts), state, opts.Dir+".saving")
+	switch {
+	case errors.Is(err, store.ErrClosed), ctx.Err() != nil: // the task has gone elsewhere, or we stop
+	case err != nil:
+		s.engine.log.Warn("a snapshot of stores was not saved or not tidied up after; the next one is tried in time", "err", err)
+	default:
+		s.saved[id] = now
+		s.engine.log.Info("snapshot saved", "stage", s.engine.plan.Stages[id.stage].Name, "partition", id.n, "files", saved.Files,
+			"bytes", saved.Bytes, "uploaded", saved.Uploaded, "took", time.Since(now.at).Round(time.Millisecond))
+	}
+}
+
+func (s *snapshots) task(id unitID, opts store.Options) archive.Task {
+	t := archive.Task{
+		Topology: s.engine.plan.Name, Stage: s.engine.plan.Stages[id.stage].Name, Partition: id.n,
+		Identity: opts.Identity, Origins: make(map[string]string),
+	}
+	for _, spec := range opts.Specs {
+		if !spec.Memory { // those in memory are in no snapshot
+			t.Origins[spec.Name] = opts.Origins[spec.Name]
+		}
+	}
+	return t
+}
+
+// fetch brings the newest snapshot of a task that has no folder here.
+func (s *snapshots) fetch(ctx context.Context, id unitID, opts store.Options) {
+	if s.bucket == nil || opts.Dir == "" {
+		return
+	}
+	began := time.Now()
+	got, err := s.bucket.Fetch(ctx, s.task(id, opts), opts.Dir)
+	stage := s.engine.plan.Stages[id.stage].Name
+	if err != nil && ctx.Err() == nil {
+		s.engine.log.Warn("a snapshot can't be used; what is missing is restored from the changelog", "stage", stage, "partition", id.n, "err", err)
+	}
+	if got != nil {
+		s.engine.log.Info("snapshot fetched", "stage", stage, "partition", id.n, "taken", got.Manifest.Taken, "files", got.Files,
+			"bytes", got.Bytes, "took", time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// working returns the tasks that work here.
+func (b *board) working() map[unitID]*store.State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make(map[unitID]*store.State, len(b.running))
+	for id, state := range b.running {
+		all[id] = state
+	}
+	return all
+}
