@@ -42,6 +42,10 @@ type Options struct {
 	CommitInterval time.Duration // between commits; results can be read after one. 0: 100 ms
 	DrainTimeout   time.Duration // how long a stop waits for what is in hand. 0: 10 s
 	Standbys       int           // copies of the stores that other processes keep up to date
+	// Snapshots is where copies of stores are kept for machines that are new: a folder that all processes share, or
+	// s3://bucket/prefix?region=... Empty keeps none: a new machine reads the changelogs.
+	Snapshots     string
+	SnapshotEvery time.Duration // 0: 10 min
 
 	AdminAddr string                // of the admin API, this machine only; empty takes the usual address, or a free one
 	Log       *slog.Logger          // nil: nothing is logged
@@ -129,6 +133,7 @@ func (t *Topology) nodeOptions(b *built, o Options) host.Options {
 	return host.Options{
 		Set: b.set(t.name, o.apply), Registry: b.registry, Data: o.Dir, Brokers: o.Brokers, Listen: o.Listen, ID: o.id(),
 		Topologies: true, Admin: o.AdminAddr, Whereabout: true, Started: time.Now(), Output: os.Stderr, Log: o.Log,
+		Snapshots: o.Snapshots, SnapshotEvery: o.SnapshotEvery,
 	}
 }
 

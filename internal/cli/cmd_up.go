@@ -21,6 +21,7 @@ type upOptions struct {
 	listen string
 	fsync  string
 	proxy  string
+	snapshots
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -50,12 +51,13 @@ Exit code 1 if an event was lost or duplicated, or a topology failed.`,
 			return a.up(cmd.Context(), args[0], o)
 		},
 	}
-	o.bind(cmd)
+	o.output.bind(cmd)
 	cmd.Flags().DurationVar(&o.span, "for", 0, "stop by itself after so long, counted from the start of the process")
 	cmd.Flags().BoolVar(&o.done, "until-done", false, "stop by itself when every outside spout has ended and everything has come out")
 	cmd.Flags().StringVar(&o.id, "id", "up", "name of this process among those that run the same topologies on one cluster")
 	cmd.Flags().StringVar(&o.listen, "listen", node.DefaultBroker, "address of the embedded broker; port 0 takes a free one")
 	bindFsync(cmd.Flags(), &o.fsync)
+	o.snapshots.bind(cmd)
 	cmd.Flags().StringVar(&o.proxy, "proxy", "", "also serve the routes as an HTTP proxy on this address")
 	return cmd
 }
@@ -72,6 +74,7 @@ func (a *app) up(ctx context.Context, dir string, o upOptions) error {
 	options := a.nodeOptions(dir, o.id)
 	options.Listen, options.Proxy = o.listen, o.proxy
 	options.Broker.Fsync = o.fsync
+	o.snapshots.apply(&options)
 	options.Topologies, options.Supervise, options.Whereabout = true, true, true
 	n, err := a.start(ctx, options)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 )
 
 func (a *app) workerCommand() *cobra.Command {
-	id := ""
+	var id string
+	var s snapshots
 	cmd := &cobra.Command{
 		Use:   "worker DIR --id ID",
 		Short: "Run the topologies of a folder against a cluster that others share",
@@ -29,16 +30,18 @@ file there.`,
 			if id == "" {
 				return usage(cmd, "run worker: --id is missing")
 			}
-			return a.worker(cmd.Context(), args[0], id)
+			return a.worker(cmd.Context(), args[0], id, s)
 		},
 	}
+	s.bind(cmd)
 	cmd.Flags().StringVar(&id, "id", "", "name of this process among those that run the same topologies")
 	return cmd
 }
 
-func (a *app) worker(ctx context.Context, dir, id string) error {
+func (a *app) worker(ctx context.Context, dir, id string, s snapshots) error {
 	options := a.nodeOptions(dir, id)
 	options.Brokers, options.Topologies = a.cluster().Brokers, true
+	s.apply(&options)
 	return a.runUntilDone(ctx, options, "worker "+id)
 }
 

@@ -187,7 +187,7 @@ func (n *Node) startTopologies(ctx context.Context) error {
 	for _, p := range n.plans {
 		plans = append(plans, gated(n.gate, p))
 	}
-	env := engine.Env{Kafka: n.kafka, ID: n.options.ID, Host: n.admin, Services: n.router, Log: n.options.Log, Metrics: n.metrics, At: n.options.At, Unsafe: n.options.Unsafe}
+	env := engine.Env{Kafka: n.kafka, ID: n.options.ID, Host: n.admin, Services: n.router, Log: n.options.Log, Metrics: n.metrics, At: n.options.At, Unsafe: n.options.Unsafe, Snapshots: n.options.Snapshots, SnapshotEvery: n.options.SnapshotEvery}
 	all, err := openTopologies(plans, env, n.options.Data)
 	if err != nil {
 		return err

@@ -41,7 +41,11 @@ type Options struct {
 	Output     io.Writer           // where the services' own output goes, each line with its service's name
 	Log        *slog.Logger
 	At         func(step string) // called at named steps of a commit, for crash tests; nil does nothing
-	Unsafe     engine.Unsafe     // guarantees switched off, for tests that show that they are needed. No flag reaches it
+	// Snapshots is where copies of stores are kept for machines that are new: a folder that all processes share, or a URL of
+	// object storage such as s3://bucket/prefix?region=eu-central-1. Empty keeps none.
+	Snapshots     string
+	SnapshotEvery time.Duration // 0: 10 min
+	Unsafe        engine.Unsafe // guarantees switched off, for tests that show that they are needed. No flag reaches it
 
 	// Embedded changes how the embedded broker is started, for crash tests; nil changes nothing. No flag reaches it.
 	Embedded func(*broker.Options)
