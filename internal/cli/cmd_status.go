@@ -25,8 +25,8 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what a running node does",
-		Long: `Shows a running node: topologies with state, lag and rates, what holds a topology back, parked keys, dead letters,
-services with the shares of their versions, and the processes it started.`,
+		Long: `Shows a running node: topologies with state, lag and rates, stages with their tasks, stores and restores, what holds a
+topology back, parked keys, dead letters, services with the shares of their versions, and the processes it started.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(cmd); err != nil {
@@ -102,6 +102,9 @@ func writeStatus(w io.Writer, p paint, s admin.Status) error {
 		if err := table(w, topologyTable(s.Topologies)); err != nil {
 			return err
 		}
+		if err := writeStages(w, s.Topologies); err != nil {
+			return err
+		}
 		for _, t := range s.Topologies {
 			writeTrouble(w, p, t)
 		}
@@ -172,6 +175,7 @@ func writeTrouble(w io.Writer, p paint, t admin.TopologyStatus) {
 			say("sink %s waits: %s", d.Sink, clip(readable([]byte(d.Error)), 160))
 		}
 	}
+	writeStageTrouble(say, t)
 	if t.DeadWaiting > 0 {
 		say("%s: `raven dead-letters list %s`", plural(int64(t.DeadWaiting), "dead letter waits", "dead letters wait"), t.Topology)
 	}
