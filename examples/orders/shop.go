@@ -38,7 +38,8 @@ type shop struct {
 // service is one topology at work.
 type service struct {
 	name   string
-	client *tables.Client // of its tables
+	admin  string // address of its admin API
+	client *tables.Client
 	stop   context.CancelFunc
 	done   chan error
 }
@@ -61,7 +62,8 @@ func (s *shop) topology(name string) *stream.Topology {
 	case "mail":
 		return mail(&s.view, s.office)
 	default:
-		return orderView()
+		t, _ := orderView()
+		return t
 	}
 }
 
@@ -109,7 +111,7 @@ func (s *shop) start(ctx context.Context, name string) error {
 
 func (s *shop) started(v *service, r stream.Running) {
 	s.running = append(s.running, v)
-	v.client = tables.NewClient(tables.Options{}, r.Admin())
+	v.admin, v.client = r.Admin(), tables.NewClient(tables.Options{}, r.Admin())
 	if len(s.at) == 0 {
 		s.at = r.Brokers()
 	}
@@ -120,11 +122,15 @@ func (s *shop) started(v *service, r stream.Running) {
 
 // halt stops a service that runs. What it cannot finish within its DrainTimeout it leaves to its next life.
 func (s *shop) halt(name string) error {
-	i := slices.IndexFunc(s.running, func(v *service) bool { return v.name == name })
-	v := s.running[i]
-	s.running = slices.Delete(s.running, i, i+1)
+	v := s.service(name)
+	s.running = slices.DeleteFunc(s.running, func(other *service) bool { return other == v })
 	v.stop()
 	return <-v.done
+}
+
+// service is one that runs.
+func (s *shop) service(name string) *service {
+	return s.running[slices.IndexFunc(s.running, func(v *service) bool { return v.name == name })]
 }
 
 // lose throws away all that there is of the view: its stores, their changelog, and how far it has read. The service must not
@@ -214,7 +220,7 @@ func (s *shop) buy(ctx context.Context, product string, pieces int64) error {
 	if err != nil {
 		return err
 	}
-	client := s.running[slices.IndexFunc(s.running, func(v *service) bool { return v.name == "validation" })].client
+	client := s.service("validation").client
 	token, err := client.Produce(ctx, stock.Name(), tables.Record{Key: []byte(product), Value: value})
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func (v OrderView) at(s Status) OrderView {
 }
 
 // orderView is the table of all orders. It writes to no topic, so it can be lost: the log makes it again.
-func orderView() *stream.Topology {
+func orderView() (*stream.Topology, stream.Table[string, OrderView]) {
 	t := stream.New("order-view")
 	v := stream.Cogroup(stream.From(t, orderRequested).GroupByKey(), requested)
 	v = stream.And(v, stream.From(t, orderValidated).GroupByKey(), validated)
@@ -57,8 +57,7 @@ func orderView() *stream.Topology {
 	v = stream.And(v, stream.From(t, orderShipping).GroupByKey(), shipped)
 	v = stream.And(v, stream.From(t, orderDelivered).GroupByKey(), delivered)
 	v = stream.And(v, stream.From(t, orderMailed).GroupByKey(), mailed)
-	v.Aggregate(stream.JSON[OrderView](), func() OrderView { return OrderView{} }, stream.Named("orders"))
-	return t
+	return t, v.Aggregate(stream.JSON[OrderView](), func() OrderView { return OrderView{} }, stream.Named("orders"))
 }
 
 func requested(_ string, e OrderRequested, v OrderView) OrderView {
