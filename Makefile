@@ -5,6 +5,9 @@ KILLS    ?= 50
 FUZZTIME ?= 30s
 TIMEOUT  ?= 10m
 BROKERS  ?= 1
+SPAN     ?= 10m
+BROKER   ?= raven
+CONTROL  ?= 3m
 TARGETS  ?= kfake apache raven
 CHAOS    ?= usual
 PKG      ?= ./...
@@ -18,7 +21,7 @@ RACE     ?= ./internal/admin ./internal/broker/... ./internal/component/... ./in
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint bench clients crash chaos-kafka fuzz generate kafka kafka-stop conformance
+.PHONY: help run test race lint bench clients crash state chaos-kafka fuzz generate kafka kafka-stop conformance
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +63,9 @@ crash: ## kill everything KILLS times under load, again with loss of power, then
 chaos-kafka: ## disturb the main job on the embedded broker and on Apache Kafka, and audit; CHAOS=full for all of it
 	@report=$$(mktemp); RAVEN_REQUIRE_KAFKA=1 RAVEN_CHAOS=$(CHAOS) RAVEN_CHAOS_REPORT=$$report $(GO) test -count=1 -v -timeout 20m -parallel 3 ./test/chaos; \
 		code=$$?; cat $$report; rm -f $$report; exit $$code
+
+state: ## disturb three workers with state and their broker for SPAN, BROKER=raven or kafka, and check every record; then without each guarantee
+	$(GO) run ./test/state --span $(SPAN) --broker $(BROKER) --control $(CONTROL)
 
 clients: ## run Kafka clients of other makers against the broker; those that cannot run here are named
 	$(GO) run ./test/clients
