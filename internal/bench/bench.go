@@ -25,6 +25,7 @@ type Options struct {
 	Records int           // records of a round
 	Rounds  int           // how often reference and subject are measured
 	Span    time.Duration // length of a part that is measured by time
+	Self    []string      // the program whose commands run workers as processes of their own; needed by those that kill or weigh them
 	Out     io.Writer     // where a person sees the course of it
 	Log     *slog.Logger
 }
@@ -67,6 +68,8 @@ func All() []Benchmark {
 		{"query", "questions for a key of a table under load, to the process that has it and to another", anyOf(Query)},
 		{"count", "records counted by key in a store on disk, exactly once, against a raw loop over the same store", anyOf(Count)},
 		{"join", "a stream joined with a table on disk, exactly once, against a raw loop over the same store", anyOf(Join)},
+		{"restore", "how long stores of 1 GB take to come back: from the changelog, from a snapshot, by a standby after kill -9", anyOf(Restore)},
+		{"memory", "the memory of a worker that counts over ten million keys on disk", anyOf(Memory)},
 	}
 }
 

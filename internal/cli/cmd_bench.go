@@ -34,7 +34,7 @@ Numbers are worth something on a machine that does nothing else meanwhile; the s
 	for _, b := range bench.All() {
 		cmd.AddCommand(a.benchmarkCommand(b))
 	}
-	cmd.AddCommand(a.benchLogCommand(), a.benchBrokerCommand())
+	cmd.AddCommand(a.benchLogCommand(), a.benchBrokerCommand(), a.benchWorkerCommand())
 	return cmd
 }
 
@@ -61,7 +61,11 @@ func (a *app) benchmarkCommand(b bench.Benchmark) *cobra.Command {
 }
 
 func (a *app) bench(ctx context.Context, b bench.Benchmark, o benchOptions) error {
-	o.Brokers, o.Out, o.Log = a.global.brokers, a.Err, a.log
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	o.Brokers, o.Out, o.Log, o.Self = a.global.brokers, a.Err, a.log, []string{self}
 	stop, err := startProfile(o.cpuProfile)
 	if err != nil {
 		return err
