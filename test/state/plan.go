@@ -118,7 +118,7 @@ func (d draw) kind() faultKind {
 }
 
 func (d draw) fault(kind faultKind) fault {
-	f := fault{kind: kind, after: d.between(500*time.Millisecond, 6*time.Second)}
+	f := fault{kind: kind, after: d.between(500*time.Millisecond, 8*time.Second)}
 	switch kind {
 	case kill:
 		f.lasts = d.between(0, time.Second)
