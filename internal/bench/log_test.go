@@ -13,6 +13,13 @@ import (
 const envServe = "RAVEN_BENCH_SERVE"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[2] == "state-worker" {
+		if err := serveWorker(os.Args[3:]); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv(envServe) == "" {
 		os.Exit(m.Run())
 	}

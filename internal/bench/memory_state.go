@@ -13,7 +13,7 @@ type StateMemory struct {
 	Keys      int         `json:"keys"`
 	ValueSize int         `json:"value_bytes"`
 	StoreMB   float64     `json:"store_mb"` // keys and values
-	Steps     []StateStep `json:"steps"` // the memory after each tenth of the keys, then of a second pass over them
+	Steps     []StateStep `json:"steps"`    // the memory after each tenth of the keys, then of some of them once more
 	RSSPeak   float64     `json:"rss_mb_peak"`
 	RSSEnd    float64     `json:"rss_mb_end"`
 	HeapEnd   float64     `json:"heap_mb_end"` // alive after a collection
@@ -32,10 +32,13 @@ type StateStep struct {
 // (store.CacheOptions), what is in hand (limits), and the runtime.
 const memoryBound = 768
 
-// stateSteps is how often the worker is looked at in each pass over the keys.
-const stateSteps = 10
+// The worker is looked at after each tenth of the keys, and after each of two tenths that are counted once more.
+const (
+	stateSteps  = 10
+	repeatSteps = 2
+)
 
-// Memory counts over keys that are all different, then over the same once more, in a process of its own.
+// Memory counts over keys that are all different, then over some of them once more, in a process of its own.
 func Memory(ctx context.Context, o Options) (*StateMemory, error) {
 	o = o.orElse(10_000_000, 1, 0)
 	c, err := newCluster(ctx, o)
@@ -72,7 +75,7 @@ func (r *StateMemory) passes(ctx context.Context, o Options, c *cluster, in stri
 	if step == 0 {
 		return errors.New("there are fewer records than steps")
 	}
-	for i := range 2 * stateSteps {
+	for i := range stateSteps + repeatSteps {
 		err := c.fill(ctx, in, step, func(n int) (k, v []byte) {
 			// Spread over the key space, so that a step touches all of the store as real keys do.
 			return binary.BigEndian.AppendUint64(nil, scatter(uint64(i%stateSteps*step+n))), nil
