@@ -25,7 +25,7 @@ Keys are text unless --key-encoding says otherwise: json, base64, or int64 for e
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.tableList(), a.tableGet(), a.tableRange(), a.tableWatch())
+	cmd.AddCommand(a.tableList(), a.tableGet(), a.tableRange(), a.tableWatch(), a.tableReset())
 	for _, s := range []struct {
 		use, short string
 		ask        spanAsk

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,7 +76,7 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		n.startCluster, n.startProcesses, n.prepare, n.startState, n.openAdmin, n.startTopologies, n.startTables, n.startLetters, n.startProxy, n.startAdmin,
+		n.startCluster, n.startProcesses, n.prepare, n.startState, n.claimStores, n.openAdmin, n.startTopologies, n.startTables, n.startLetters, n.startProxy, n.startAdmin,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -131,7 +132,7 @@ func (n *Node) prepare(ctx context.Context) error {
 	if err := checkCluster(ctx, n.kafka, n.plans); err != nil {
 		return err
 	}
-	seen, err := Observe(ctx, n.kafka)
+	seen, err := look(ctx, n.kafka, slices.ContainsFunc(n.plans, keepsState))
 	if err != nil {
 		return err
 	}

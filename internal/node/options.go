@@ -12,6 +12,7 @@ import (
 	"ravenswood.dev/internal/engine"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/manifest"
+	"ravenswood.dev/internal/topology"
 )
 
 // What holds unless told otherwise.
@@ -74,8 +75,11 @@ func advise(err error, format string, args ...any) error {
 	return &AdvisedError{Err: err, Advice: fmt.Sprintf(format, args...)}
 }
 
-// advised adds what to do to the errors of starting that a person can mend.
+// advised adds what to do to the errors of starting that a person can mend, unless it was said already.
 func advised(err error) error {
+	if _, ok := errors.AsType[*AdvisedError](err); ok {
+		return err
+	}
 	if held, ok := errors.AsType[*broker.HeldError](err); ok {
 		return advise(err, "stop that process, or choose another folder with --data; `raven worker DIR --id ID --brokers %s` joins it", held.Addr)
 	}
@@ -90,6 +94,12 @@ func advised(err error) error {
 	}
 	if _, ok := errors.AsType[*kafka.PartitionsError](err); ok {
 		return advise(err, "declare the topic with the partitions it has; partitions are never changed behind your back")
+	}
+	if unlike, ok := errors.AsType[*topology.PartitionsError](err); ok {
+		return advise(err, "%s", unlike.Hint)
+	}
+	if foreign, ok := errors.AsType[*topology.ForeignError](err); ok {
+		return advise(err, "%s", foreign.Hint)
 	}
 	return err
 }

@@ -22,6 +22,8 @@ import (
 //
 //	route/SERVICE             a storedRoute: the service's route as it was last changed
 //	endpoint/SERVICE/VERSION  a storedEndpoint: where a version that a node started listens
+//	store/TOPOLOGY/STORE      a topology.Kept: what a store held when its topology last ran
+//	stage/TOPOLOGY/STAGE      a storedStage: what its stage read and wrote then
 const StateTopic = "_raven.state"
 
 const (

@@ -59,7 +59,7 @@ func runTopologies(ctx context.Context, all []*running) error {
 	for _, r := range all {
 		group.Go(func() {
 			if err := r.engine.Run(ctx); err != nil {
-				r.fail(fmt.Errorf("run topology %q: %w", r.plan.Name, err))
+				r.fail(advised(fmt.Errorf("run topology %q: %w", r.plan.Name, err)))
 			}
 		})
 	}
@@ -87,30 +87,14 @@ func drainBound(plans []*topology.Plan) time.Duration {
 	return bound + 10*time.Second
 }
 
-// Observe asks a cluster what it has, for a plan of what running the files would change.
-func Observe(ctx context.Context, cfg kafka.Config) (topology.Observed, error) {
-	seen := topology.Observed{Topics: map[string]topology.ObservedTopic{}, Groups: map[string]string{}}
-	admin, err := kafka.NewAdmin(cfg)
-	if err != nil {
-		return seen, err
-	}
-	defer admin.Close()
-	topics, err1 := admin.Topics(ctx)
-	groups, err2 := admin.Groups(ctx)
-	for name, t := range topics {
-		seen.Topics[name] = topology.ObservedTopic{Partitions: t.Partitions, Config: t.Config}
-	}
-	for _, g := range groups {
-		seen.Groups[g.Name] = g.State
-	}
-	return seen, errors.Join(err1, err2)
-}
-
 // applyTopics makes and changes topics as the diff says. A conflict stops it before anything is done.
 func applyTopics(ctx context.Context, cfg kafka.Config, changes topology.Changes) error {
 	var problems []error
 	for _, c := range changes.Conflicts() {
 		problems = append(problems, advise(errors.New(c.Message), "%s", c.Hint))
+	}
+	for _, c := range changes.Foreign() {
+		problems = append(problems, advise(&topology.ForeignError{Store: c.Name, Message: c.Message, Hint: c.Hint}, "%s", c.Hint))
 	}
 	if len(problems) > 0 {
 		return errors.Join(problems...)

@@ -103,7 +103,7 @@ func rebuilt(change StoreChange, why string) StoreChange {
 func foreign(change StoreChange, different []string) StoreChange {
 	change.Action = ActionConflict
 	change.Message = fmt.Sprintf("plan store %q of topology %q: what is there was made in another way: %s", change.Name, change.Topology, strings.Join(different, "; "))
-	change.Hint = fmt.Sprintf("rename the bolt to begin a new store beside the old one, or empty this one by `%s`", ResetCommand(change.Topology, change.Stage))
+	change.Hint = fmt.Sprintf("rename the bolt to begin a new store beside the old one, or empty this one by `%s`", ResetCommand(change.Topology, change.Name))
 	return change
 }
 
