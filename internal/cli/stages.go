@@ -120,7 +120,7 @@ func writeStageTrouble(say func(format string, args ...any), t admin.TopologySta
 
 func restoreText(r *engine.RestoreStatus) string {
 	if r == nil || r.Total == 0 {
-		return "about to begin"
+		return "its stores are being opened"
 	}
 	text := fmt.Sprintf("%d%%, %s, %s in %s", 100*r.Done/r.Total, plural(r.Records, "record", "records"), sizeText(r.Bytes), brief(r.Took))
 	if r.Left >= 0 {
