@@ -143,7 +143,9 @@ func shaped(s component.Shape) func(*nothing) component.Shape {
 func countBolt() component.Definition {
 	o := aggregate.Options{Inputs: []aggregate.Input{{Add: func(_ *record.Record, so []byte) ([]byte, error) { return countUp(so), nil }}}}
 	return component.DefineProcessor(component.Spec{Name: "count"}, nil, shaped(component.Shape{Keyed: true, Stores: o.Stores()}),
-		func(*nothing, component.Env) (processor.Processor, error) { return aggregate.InBolt(aggregate.New(o)), nil })
+		func(*nothing, component.Env) (processor.Processor, error) {
+			return aggregate.InBolt(aggregate.New(o)), nil
+		})
 }
 
 func countUp(so []byte) []byte {

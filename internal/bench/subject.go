@@ -87,13 +87,17 @@ func (c *cluster) run(ctx context.Context, s subject, in string, records int64) 
 	if s.spouts == "" && o.status.Out != records || o.status.Dead != 0 {
 		return o, fmt.Errorf("run topology %q: %d records out and %d dead letters of %d records in", name, o.status.Out, o.status.Dead, records)
 	}
-	return o, c.drop(ctx, ownTopics(p, in)...)
+	return o, c.drop(ctx, ownTopics(p)...)
 }
 
-// ownTopics are the topics of a plan but for the input.
-func ownTopics(p *topology.Plan, in string) (names []string) {
+// ownTopics lists the topics that a run has made: all but those it has read from outside.
+func ownTopics(p *topology.Plan) (names []string) {
+	given := make(map[string]bool)
+	for _, in := range p.Inputs {
+		given[in.Topic] = !in.Repartition && in.Name != ""
+	}
 	for _, t := range p.Topics {
-		if t.Name != in {
+		if !given[t.Name] {
 			names = append(names, t.Name)
 		}
 	}
