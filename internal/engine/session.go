@@ -626,6 +626,9 @@ func (s *session) assign(live context.Context, r rebalance) error {
 			id := partition{topic, n}
 			t := newTask(id, s.w.inputs[topic])
 			t.ctx, t.cancel = context.WithCancel(live)
+			if at := s.tx.Committed(topic, n); at >= 0 {
+				t.begin(at, at) // now, and not with the first record: an input that was read to its end has none, see moreOn
+			}
 			s.tasks[id] = t
 			if u := s.unitOf(t.input, n); u != nil {
 				u.join(s.plan, t)
