@@ -61,7 +61,7 @@ func (b *own) start(ctx context.Context) error {
 	b.p = p
 	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
 	defer cancel()
-	if _, err := p.firstLine(ctx); err != nil {
+	if err := p.awaitUp(ctx); err != nil {
 		p.kill()
 		return fmt.Errorf("start broker: %w (see %s)", err, b.log())
 	}

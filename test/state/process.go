@@ -57,15 +57,15 @@ func (p *process) watch(stdout io.Reader) {
 	close(p.dead)
 }
 
-// firstLine waits for the line by which a child says that it is up.
-func (p *process) firstLine(ctx context.Context) (string, error) {
+// awaitUp waits for the line by which a child says that it is up.
+func (p *process) awaitUp(ctx context.Context) error {
 	select {
-	case line := <-p.said:
-		return line, nil
+	case <-p.said:
+		return nil
 	case <-p.dead:
-		return "", fmt.Errorf("start process: it ended at once: %w", p.err)
+		return fmt.Errorf("start process: it ended at once: %w", p.err)
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return ctx.Err()
 	}
 }
 

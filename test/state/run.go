@@ -120,7 +120,7 @@ func (h *harness) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = first.firstLine(ctx)
+	err = first.awaitUp(ctx)
 	first.kill()
 	if err != nil {
 		return fmt.Errorf("%w (see %s)", err, w.log())

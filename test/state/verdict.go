@@ -47,16 +47,16 @@ func (h *harness) explain(r *result) {
 	for _, line := range r.Findings {
 		say("found: %s", line)
 	}
-	logs := map[string]string{}
+	var logs []string
 	for _, w := range h.workers {
-		logs[w.id] = w.log()
+		logs = append(logs, w.log())
 	}
 	if h.cluster != nil {
-		logs["broker"] = h.cluster.log()
+		logs = append(logs, h.cluster.log())
 	}
 	if !r.OK {
-		for name, file := range logs {
-			say("last lines of %s (%s):\n%s", name, file, lastLines(file))
+		for _, file := range logs {
+			say("last lines of %s:\n%s", file, lastLines(file))
 		}
 	}
 	say("kept %s; again: %s", h.dir, h.o.command(h.trial))
