@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"path/filepath"
 )
 
@@ -25,7 +26,8 @@ type StateMemory struct {
 type StateStep struct {
 	Records int64   `json:"records"`
 	RSS     float64 `json:"rss_mb"`
-	Heap    float64 `json:"heap_mb"`
+	Heap    float64 `json:"heap_mb"` // alive after a collection
+	Disk    float64 `json:"disk_mb"`
 }
 
 // memoryBound is what a worker with stores on disk of any size should stay below: caches and write buffers of its stores
@@ -76,25 +78,27 @@ func (r *StateMemory) passes(ctx context.Context, o Options, c *cluster, in stri
 		return errors.New("there are fewer records than steps")
 	}
 	for i := range stateSteps + repeatSteps {
-		err := c.fill(ctx, in, step, func(n int) (k, v []byte) {
+		if err := c.fill(ctx, in, step, func(n int) (k, v []byte) {
 			// Spread over the key space, so that a step touches all of the store as real keys do.
-			return binary.BigEndian.AppendUint64(nil, scatter(uint64(i%stateSteps*step+n))), nil
-		})
-		if err != nil {
+			return binary.BigEndian.AppendUint64(nil, scatter(uint64(i%stateSteps*step+n))), []byte{1}
+		}); err != nil {
 			return err
 		}
 		target := int64((i + 1) * step)
-		if _, err := worker.until(ctx, "records to be counted", restorePatience, func(s workerStatus) bool { return s.In >= target }); err != nil {
-			return err
-		}
-		now, peak := worker.resident()
-		s, err := worker.status(askHeap)
+		s, err := worker.until(ctx, "records to be counted", restorePatience, func(s workerStatus) bool { return s.In >= target })
 		if err != nil {
 			return err
 		}
-		r.Steps = append(r.Steps, StateStep{Records: target, RSS: round(now, 1), Heap: s.Live})
+		if s.Out != target { // each record that is counted gives a result
+			return fmt.Errorf("%d of %d records were counted", s.Out, target)
+		}
+		now, peak := worker.resident()
+		if s, err = worker.status(askHeap); err != nil {
+			return err
+		}
+		r.Steps = append(r.Steps, StateStep{Records: target, RSS: round(now, 1), Heap: s.Live, Disk: round(float64(s.Disk)/megabyte, 1)})
 		r.RSSPeak, r.HeapEnd = round(peak, 1), s.Live
-		o.say("  %9d records: RSS %.0f MB, at most %.0f MB; heap %.0f MB", target, now, peak, s.Live)
+		o.say("  %9d records: RSS %.0f MB, at most %.0f MB; heap %.0f MB; %.0f MB on disk", target, now, peak, s.Live, float64(s.Disk)/megabyte)
 	}
 	r.RSSEnd = r.Steps[len(r.Steps)-1].RSS
 	o.say("memory: RSS at most %.0f MB (bound %.0f MB) with %d keys, %.0f MB of them", r.RSSPeak, r.Bound, r.Keys, r.StoreMB)

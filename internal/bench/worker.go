@@ -3,11 +3,14 @@ package bench
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/engine"
+	"ravenswood.dev/internal/engine/aggregate"
 	"ravenswood.dev/internal/engine/processor"
 	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/kafka"
@@ -40,12 +44,13 @@ const askStatus = "status"
 // workerStatus is what a worker says.
 type workerStatus struct {
 	In       int64   `json:"in"`
+	Out      int64   `json:"out"`
 	Running  []int32 `json:"running"`  // partitions
 	Standby  int     `json:"standby"`  // copies
 	Lag      int64   `json:"lag"`      // of the copies; -1: not known
 	Restored int64   `json:"restored"` // records that were read from changelogs
+	Disk     int64   `json:"disk"`     // bytes of the stores
 	Live     float64 `json:"live"`     // heap in MB, after a collection if asked by askHeap
-	Failed   string  `json:"failed,omitempty"`
 }
 
 // ServeWorker runs a topology with state for Restore and StateMemory, as a process of its own that can be killed: it says
@@ -91,9 +96,10 @@ func ServeWorker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writ
 
 func statusOf(e *engine.Engine, restored int64) workerStatus {
 	st := e.Status()
-	s := workerStatus{In: st.In, Restored: restored}
+	s := workerStatus{In: st.In, Out: st.Out, Restored: restored}
 	for _, stage := range st.Stages {
 		for _, t := range stage.Tasks {
+			s.Disk += t.DiskBytes
 			switch t.State {
 			case engine.TaskRunning:
 				s.Running = append(s.Running, t.Partition)
@@ -137,13 +143,35 @@ func (o WorkerOptions) plan() (*topology.Plan, error) {
 	case "keep":
 		s.bolts, s.components = "last: {from: in, keep: {}}", []component.Definition{keepBolt(o.ID)}
 	case "count":
-		s.bolts, s.components = "last: {from: in, count: {}}", []component.Definition{countBolt()}
+		s.bolts, s.components = "last: {from: in, count: {}}", []component.Definition{noisyCountBolt()}
 	default:
 		return nil, fmt.Errorf("run worker: no bolt %q", o.Bolt)
 	}
 	text := strings.Replace(s.text(o.Topology, o.Input, o.Topology+"-out"), "  delivery:", "  standbys: 1\n  delivery:", 1)
 	_, p, err := plan(text, o.Dir, s.components...)
 	return p, err
+}
+
+// noisyCountBolt is countBolt with entries that do not compress, so that a store on disk is as large as what is in it.
+func noisyCountBolt() component.Definition {
+	o := aggregate.Options{Inputs: []aggregate.Input{{Add: func(_ *record.Record, so []byte) ([]byte, error) { return noisyCountUp(so), nil }}}}
+	return component.DefineProcessor(component.Spec{Name: "count"}, nil, shaped(component.Shape{Keyed: true, Stores: o.Stores()}),
+		func(*nothing, component.Env) (processor.Processor, error) {
+			return aggregate.InBolt(aggregate.New(o)), nil
+		})
+}
+
+func noisyCountUp(so []byte) []byte {
+	next := slices.Grow([]byte(nil), stateValue+8)[:stateValue]
+	if so != nil {
+		copy(next, so)
+		binary.BigEndian.PutUint64(next, binary.BigEndian.Uint64(so)+1)
+		return next
+	}
+	for noise := next[8:8]; len(noise) < stateValue-8; {
+		noise = binary.NativeEndian.AppendUint64(noise, rand.Uint64())
+	}
+	return next
 }
 
 // keepBolt keeps the newest value of each key, and emits who has done so and in which partition.
