@@ -79,7 +79,7 @@ func newPlan(seed uint64, span time.Duration) plan {
 }
 
 func restarts(d draw, span time.Duration) (all []fault) {
-	after := d.between(span/4, span/2)
+	after := d.between(min(span/4, 20*time.Second), min(span/2, 60*time.Second))
 	for at := time.Duration(0); ; after = d.between(20*time.Second, 60*time.Second) {
 		f := fault{kind: restart, after: after, lasts: d.between(0, 3*time.Second)}
 		if at += f.length(); at > span-healingTime {

@@ -20,6 +20,8 @@ type reader struct {
 	mu    sync.Mutex
 	audit *audit                         // GUARDED_BY(mu)
 	last  map[kafka.TopicPartition]int64 // GUARDED_BY(mu)
+	came  time.Time                      // when there was something to read last; GUARDED_BY(mu)
+	still time.Duration                  // the longest time without; GUARDED_BY(mu)
 }
 
 func newReader(cfg kafka.Config, f *findings) (*reader, error) {
@@ -36,9 +38,28 @@ func (r *reader) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		fetches := r.client.PollFetches(ctx)
 		r.mu.Lock()
+		r.note(fetches.NumRecords(), time.Now())
 		fetches.EachRecord(r.take)
 		r.mu.Unlock()
 	}
+}
+
+// note is called with mu held.
+func (r *reader) note(records int, now time.Time) {
+	if records == 0 {
+		return
+	}
+	if !r.came.IsZero() {
+		r.still = max(r.still, now.Sub(r.came))
+	}
+	r.came = now
+}
+
+// standstill is the longest time without anything to read.
+func (r *reader) standstill() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.still
 }
 
 // take is called with mu held.

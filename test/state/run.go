@@ -29,6 +29,7 @@ type result struct {
 	counts
 	DeadLetters int64   `json:"dead_letters"`
 	Money       int64   `json:"money_off"` // what all balances together are off
+	Standstill  float64 `json:"longest_standstill"` // seconds without anything to read
 	Seconds     float64 `json:"seconds"`
 
 	Negative bool     `json:"negative_control"`

@@ -12,13 +12,13 @@ func (h *harness) conclude(err error) *result {
 		Run: h.trial.name, Broker: h.o.broker, Seed: h.o.seed, Negative: h.trial.breaks,
 		Kills: h.counted(kill, stepKill), Pauses: h.counted(pause, stepStop), Cuts: h.counted(cut), Restarts: h.counted(restart),
 		NotUp: h.notUp.Load(), Alone: h.alone.Load(), DeadLetters: h.letters, Money: h.money,
-		Seconds: time.Since(h.began).Round(100 * time.Millisecond).Seconds(), Findings: h.findings.first(),
+		Seconds: tenths(time.Since(h.began)), Findings: h.findings.first(),
 	}
 	if h.load != nil {
 		r.Transfers = h.load.sent.Load()
 	}
 	if h.reader != nil {
-		r.counts = h.reader.counts()
+		r.counts, r.Standstill = h.reader.counts(), tenths(h.reader.standstill())
 	}
 	r.Tables += h.finals.Tables
 	if err != nil {
@@ -34,6 +34,8 @@ func (h *harness) conclude(err error) *result {
 	say("%s on %s: %d transfers, %d records, %d wrong, ok: %v", r.Run, r.Broker, r.Transfers, r.Records, r.wrong(), r.OK)
 	return r
 }
+
+func tenths(d time.Duration) float64 { return d.Round(100 * time.Millisecond).Seconds() }
 
 // kept says whether every promise was.
 func (r *result) kept() bool {
