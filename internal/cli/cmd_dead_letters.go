@@ -12,6 +12,7 @@ import (
 
 	"ravenswood.dev/internal/deadletter"
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/internal/node"
 	"ravenswood.dev/internal/topology"
 )
 
@@ -72,7 +73,11 @@ func (a *app) letters(ctx context.Context, name string) (*deadletter.Store, erro
 	if err := ranHere(ctx, cfg, name, dead); err != nil {
 		return nil, err
 	}
-	return deadletter.New(deadletter.Options{Kafka: cfg, Topology: name, Topic: dead, Replay: replay}), nil
+	back, err := node.ReplayTopics(ctx, cfg, name)
+	if err != nil {
+		return nil, err
+	}
+	return deadletter.New(deadletter.Options{Kafka: cfg, Topology: name, Topic: dead, Replay: replay, Back: back}), nil
 }
 
 // ranHere tells a topology without dead letters from one that is misspelt.
@@ -241,6 +246,9 @@ func letterHint(err error, name string) error {
 	}
 	if _, ok := errors.AsType[*deadletter.SettledError](err); ok {
 		return withHint(err, "--force does it again")
+	}
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return withHint(err, "start topology %s: it makes the topics that letters come back through", name)
 	}
 	return err
 }

@@ -143,7 +143,7 @@ func (w *writer) records(ctx context.Context, letters []Letter, to State) ([]*kg
 
 // back is the letter's record on its way back, as it was when it came in, on the partition it came in by.
 func (w *writer) back(ctx context.Context, l *Letter) (*kgo.Record, error) {
-	r := &kgo.Record{Topic: cmp.Or(l.Replay, w.o.Replay), Key: l.Key, Value: l.Value, Timestamp: l.OriginalTime}
+	r := &kgo.Record{Topic: cmp.Or(w.o.Back[l.Input], l.Replay, w.o.Replay), Key: l.Key, Value: l.Value, Timestamp: l.OriginalTime}
 	r.Headers = append(without(l.Headers, replayPrefix), header(record.HeaderOrigin, l.Origin.String()))
 	if l.delivery() {
 		r.Topic = l.Source.Topic

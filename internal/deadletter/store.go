@@ -23,6 +23,9 @@ type Options struct {
 	Topology string
 	Topic    string // the dead-letter topic
 	Replay   string // the topic that brings letters back
+	// Back is the topic that brings letters back today, by the spout they came in by, where that is known: a letter names
+	// that of the version that gave up on it, and the stage may have another now.
+	Back map[string]string
 }
 
 // Store lists, replays and drops the dead letters of one topology.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -79,6 +80,24 @@ func (l *letters) look(ctx context.Context, admin *kafka.Admin, p *topology.Plan
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting[p.Name] = counts[deadletter.Waiting]
+}
+
+// ReplayTopics gives the topics through which dead letters of a topology come back, by the spout they came in by. There are
+// none of a topology without state: all of its letters come back through one.
+func ReplayTopics(ctx context.Context, cfg kafka.Config, name string) (map[string]string, error) {
+	rows, err := readState(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	_, stages, err := remembered(rows, name)
+	_, shared := topology.DeadLetterTopics(name)
+	topics := map[string]string{}
+	for _, st := range stages {
+		for _, in := range st.Inputs {
+			topics[in.Name] = cmp.Or(st.Replay, shared)
+		}
+	}
+	return topics, err
 }
 
 // of tells how many letters of a topology wait.

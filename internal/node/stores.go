@@ -42,6 +42,7 @@ type storedStage struct {
 }
 
 type storedInput struct {
+	Name   string `json:"name"` // of the spout, or of what stands between the stages
 	Topic  string `json:"topic"`
 	Latest bool   `json:"latest,omitempty"` // read from its end by who has not read it before
 	Own    bool   `json:"own,omitempty"`    // written by stages of the same topology, for nobody else
@@ -73,7 +74,7 @@ func stageOf(p *topology.Plan, n int) storedStage {
 	for _, i := range st.Inputs {
 		in := p.Inputs[i]
 		if in.Topic != st.Replay {
-			stored.Inputs = append(stored.Inputs, storedInput{Topic: in.Topic, Latest: in.Start == "latest", Own: in.Repartition})
+			stored.Inputs = append(stored.Inputs, storedInput{Name: in.Name, Topic: in.Topic, Latest: in.Start == "latest", Own: in.Repartition})
 		}
 	}
 	if st.Stateful {
