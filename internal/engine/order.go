@@ -48,12 +48,16 @@ func (s *session) releaseUnit(u *unit, now time.Time) {
 const starvedMax = 10 * time.Second
 
 // next is the input whose front comes first; wait says that an input with nothing in its ring has more on the log. With
-// equal times the earlier input of the stage comes first, so that the order does not depend on what arrived when.
+// equal times the earlier input of the stage comes first, so that the order does not depend on what arrived when. The end
+// of a transaction goes at once: its time is that of the broker's clock, and older records may stand behind it.
 func (u *unit) next(more func(*task) bool) (first *task, wait bool) {
 	for _, t := range u.inputs {
 		if len(t.ring) == 0 {
 			wait = wait || t.parkedCount == 0 && !t.silent && more(t) // one that is full of parked records is not read
 			continue
+		}
+		if t.ring[0].raw.Attrs.IsControl() {
+			return t, false
 		}
 		if first == nil || t.ring[0].rec.Time.Before(first.ring[0].rec.Time) {
 			first = t

@@ -68,17 +68,47 @@ func TestInputsOfATaskAreWorkedOnInTheOrderOfEventTime(t *testing.T) {
 			_, stop := r.run(p, "a")
 			out := r.awaitOut("out", 2*n)
 			stop()
-			last := 0
-			for _, o := range out {
-				var input, at int
-				if _, err := fmt.Sscanf(string(o.Value), `{"input":%d,"time":%d}`, &input, &at); err != nil {
-					t.Fatal(err)
-				}
-				if at < last {
-					t.Fatalf("input %d at %d after %d", input, at, last)
-				}
-				last = at
-			}
+			wantInOrder(t, out)
 		})
+	}
+}
+
+// The end of a transaction stands in the log with the time of the broker's clock, long after the records around it.
+func TestEndsOfTransactionsDoNotPutInputsOutOfOrder(t *testing.T) {
+	r, p := newRig(t), sequenced()
+	r.ensure(p)
+	const transactions, each = 40, 25
+	cl := r.client(kgo.TransactionalID("writer"))
+	for n := range transactions {
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for i := n * each; i < (n+1)*each; i++ {
+			for _, topic := range []string{"in", "other"} {
+				r.sendAll(cl, &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte(`{}`), Timestamp: time.UnixMilli(int64(i))})
+			}
+		}
+		if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, stop := r.run(p, "a")
+	out := r.awaitOut("out", 2*transactions*each)
+	stop()
+	wantInOrder(t, out)
+}
+
+func wantInOrder(t *testing.T, out []*kgo.Record) {
+	t.Helper()
+	last := 0
+	for _, o := range out {
+		var input, at int
+		if _, err := fmt.Sscanf(string(o.Value), `{"input":%d,"time":%d}`, &input, &at); err != nil {
+			t.Fatal(err)
+		}
+		if at < last {
+			t.Fatalf("input %d at %d after %d", input, at, last)
+		}
+		last = at
 	}
 }
