@@ -89,7 +89,18 @@ func restarts(d draw, span time.Duration) (all []fault) {
 	}
 }
 
-func (f fault) length() time.Duration { return f.after + f.lasts }
+// steps are those of a commit, as package engine names them.
+var steps = []string{"before-flush", "after-flush", "after-offsets", "after-end"}
+
+const stepTypical = 3 * time.Second // until a step is reached
+
+// length is about how long it takes.
+func (f fault) length() time.Duration {
+	if f.step != "" {
+		return stepTypical + f.lasts
+	}
+	return f.after + f.lasts
+}
 
 func workerLane(d draw, number int, span time.Duration) (all []fault) {
 	firsts := []faultKind{pause, cut, kill}
@@ -98,6 +109,9 @@ func workerLane(d draw, number int, span time.Duration) (all []fault) {
 		if len(all) == 0 {
 			kind = firsts[number%len(firsts)]
 		}
+		if n := len(all); n > 0 && kind == kill && all[n-1].ends() && d.IntN(2) == 0 {
+			kind = stepKill // only who begins can be given an order
+		}
 		f := d.fault(kind)
 		if at += f.length(); at > span {
 			return all
@@ -105,6 +119,9 @@ func workerLane(d draw, number int, span time.Duration) (all []fault) {
 		all = append(all, f)
 	}
 }
+
+// ends says whether the worker is started again after it.
+func (f fault) ends() bool { return f.kind == kill || f.kind == stepKill }
 
 func (d draw) kind() faultKind {
 	switch dice := d.IntN(10); {
@@ -122,6 +139,9 @@ func (d draw) fault(kind faultKind) fault {
 	switch kind {
 	case kill:
 		f.lasts = d.between(0, time.Second)
+	case stepKill:
+		f.after, f.lasts = 0, d.between(0, time.Second)
+		f.step, f.count = steps[d.IntN(len(steps))], 1+d.IntN(20)
 	case pause:
 		f.lasts = d.between(pauseLeast, pauseMost)
 	case cut:

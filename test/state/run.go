@@ -28,7 +28,7 @@ type result struct {
 	Transfers int64 `json:"transfers"`
 	counts
 	DeadLetters int64   `json:"dead_letters"`
-	Money       int64   `json:"money_off"` // what all balances together are off
+	Money       int64   `json:"money_off"`          // what all balances together are off
 	Standstill  float64 `json:"longest_standstill"` // seconds without anything to read
 	Seconds     float64 `json:"seconds"`
 

@@ -27,7 +27,8 @@ func restoreStory(ctx context.Context, h *harness) {
 		if err != nil {
 			break
 		}
-		if h.stopped(ctx, zombie, p, f) {
+		if zombie.reached(ctx, p, f) {
+			h.count(f.kind)
 			sleep(ctx, othersDie)
 			h.killAll(living)
 			sleep(ctx, othersReturn-othersDie)
@@ -39,16 +40,6 @@ func restoreStory(ctx context.Context, h *harness) {
 		p.kill()
 	}
 	h.killAll(living)
-}
-
-func (h *harness) stopped(ctx context.Context, w *worker, p *process, f fault) bool {
-	ctx, over := context.WithTimeout(ctx, stepPatience)
-	defer over()
-	if !p.reached(ctx, f.kind, w.up) {
-		return false
-	}
-	h.count(f.kind)
-	return true
 }
 
 func (h *harness) killAll(living []*process) {

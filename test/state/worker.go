@@ -24,6 +24,7 @@ type worker struct {
 const (
 	againAfter   = 300 * time.Millisecond // a life that ended by itself is followed by the next
 	stepPatience = 40 * time.Second       // a step that is not reached by then is made up for by a kill from outside
+	killPatience = 12 * time.Second       // the same for one to die at
 	zombieTime   = 6 * time.Second        // after a worker that was stopped in a commit goes on
 )
 
@@ -143,9 +144,7 @@ func (w *worker) suffer(ctx context.Context, p *process, f fault) *process {
 // sufferStep waits until a worker does to itself what it was told.
 func (w *worker) sufferStep(ctx context.Context, p *process, f fault) {
 	defer p.kill()
-	patience, over := context.WithTimeout(ctx, stepPatience)
-	defer over()
-	if !p.reached(patience, f.kind, w.up) {
+	if !w.reached(ctx, p, f) {
 		return
 	}
 	w.h.count(f.kind)
@@ -156,6 +155,16 @@ func (w *worker) sufferStep(ctx context.Context, p *process, f fault) {
 		return
 	}
 	sleep(ctx, f.lasts)
+}
+
+func (w *worker) reached(ctx context.Context, p *process, f fault) bool {
+	limit := stepPatience
+	if f.kind == stepKill {
+		limit = killPatience
+	}
+	ctx, over := context.WithTimeout(ctx, limit)
+	defer over()
+	return p.reached(ctx, f.kind, w.up)
 }
 
 // asked is the address of the admin API, empty if it is not up.
