@@ -85,7 +85,7 @@ func (r *StateMemory) passes(ctx context.Context, o Options, c *cluster, in stri
 			return err
 		}
 		target := int64((i + 1) * step)
-		s, err := worker.until(ctx, "records to be counted", restorePatience, func(s workerStatus) bool { return s.In >= target })
+		s, err := worker.until(ctx, "records to be counted", func(s workerStatus) bool { return s.In >= target })
 		if err != nil {
 			return err
 		}

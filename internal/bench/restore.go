@@ -125,7 +125,7 @@ func (r *restoring) fillStores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.until(ctx, "all records to be kept", restorePatience, func(s workerStatus) bool { return s.In >= int64(r.o.Records) }); err != nil {
+	if _, err := p.until(ctx, "all records to be kept", func(s workerStatus) bool { return s.In >= int64(r.o.Records) }); err != nil {
 		p.kill()
 		return err
 	}
@@ -184,7 +184,7 @@ func (r *restoring) measure(ctx context.Context, what, snapshots string, times *
 	if err != nil {
 		return err
 	}
-	s, err := p.until(ctx, "all tasks to work", restorePatience, func(s workerStatus) bool { return len(s.Running) == partitions })
+	s, err := p.until(ctx, "all tasks to work", func(s workerStatus) bool { return len(s.Running) == partitions })
 	if err != nil {
 		p.kill()
 		return err
@@ -211,10 +211,10 @@ func (r *restoring) byStandby(ctx context.Context) error {
 	shared := func(s workerStatus) bool {
 		return len(s.Running) > 0 && len(s.Running)+s.Standby == partitions && s.Lag == 0
 	}
-	if _, err := b.until(ctx, "the second worker to have its share", restorePatience, func(s workerStatus) bool { return shared(s) && s.Standby > 0 }); err != nil {
+	if _, err := b.until(ctx, "the second worker to have its share", func(s workerStatus) bool { return shared(s) && s.Standby > 0 }); err != nil {
 		return err
 	}
-	dead, err := a.until(ctx, "the first worker to have its share", restorePatience, shared)
+	dead, err := a.until(ctx, "the first worker to have its share", shared)
 	if err != nil {
 		return err
 	}

@@ -204,7 +204,7 @@ func (c *cluster) startWorker(ctx context.Context, o Options, w WorkerOptions) (
 	if len(o.Self) == 0 {
 		return nil, errors.New("start worker: no program is named for it")
 	}
-	command := append(o.Self[:len(o.Self):len(o.Self)], "bench", "state-worker", "--broker", strings.Join(c.cfg.Brokers, ","), "--id", w.ID,
+	command := append(slices.Clip(o.Self), "bench", "state-worker", "--broker", strings.Join(c.cfg.Brokers, ","), "--id", w.ID,
 		"--topology", w.Topology, "--input", w.Input, "--bolt", w.Bolt, "--snapshots", w.Snapshots, "--snapshot-every", w.SnapshotEvery.String())
 	return startProcess(ctx, command, w.Dir)
 }
@@ -218,7 +218,7 @@ func (p *process) status(question string) (s workerStatus, err error) {
 }
 
 // until asks a worker until it is so far.
-func (p *process) until(ctx context.Context, what string, patience time.Duration, reached func(workerStatus) bool) (workerStatus, error) {
+func (p *process) until(ctx context.Context, what string, reached func(workerStatus) bool) (workerStatus, error) {
 	for begun := time.Now(); ; {
 		s, err := p.status(askStatus)
 		if err != nil {
@@ -227,8 +227,8 @@ func (p *process) until(ctx context.Context, what string, patience time.Duration
 		if reached(s) {
 			return s, nil
 		}
-		if time.Since(begun) > patience {
-			return s, fmt.Errorf("wait for %s: not within %v: %+v", what, patience, s)
+		if time.Since(begun) > restorePatience {
+			return s, fmt.Errorf("wait for %s: not within %v: %+v", what, restorePatience, s)
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
 			return s, err

@@ -3,6 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
+	"os"
+	"path/filepath"
 	"time"
 
 	archive "ravenswood.dev/internal/engine/snapshot" // snapshot is what the status calls a session at one moment
@@ -35,12 +38,29 @@ type savedAt struct {
 // newSnapshots opens where they are kept; it fails only if that can't be understood.
 func newSnapshots(ctx context.Context, e *Engine) (*snapshots, error) {
 	s := &snapshots{engine: e, saved: make(map[unitID]savedAt)}
+	s.clear()
 	if e.env.Snapshots == "" {
 		return s, nil
 	}
 	bucket, err := archive.Open(ctx, e.env.Snapshots, archive.Options{Log: e.log})
 	s.bucket = bucket
 	return s, err
+}
+
+// savingSuffix is that of the folder beside a task's in which its snapshot is made.
+const savingSuffix = ".saving"
+
+// clear removes what a crash left of snapshots that were being made: the links hold the space of tables that are gone.
+func (s *snapshots) clear() {
+	for i := range s.engine.plan.Stages {
+		stage := filepath.Dir(s.engine.states.folder(unitID{stage: i}))
+		left, _ := filepath.Glob(filepath.Join(stage, "*"+savingSuffix)) // the pattern is right
+		for _, dir := range left {
+			if err := os.RemoveAll(dir); err != nil {
+				s.engine.log.Warn("remove what is left of a snapshot", "folder", dir, "err", err)
+			}
+		}
+	}
 }
 
 func (s *snapshots) close() {
@@ -85,7 +105,7 @@ func (s *snapshots) save(ctx context.Context, id unitID, state *store.State) {
 	if same {
 		return
 	}
-	saved, err := s.bucket.Save(ctx, s.task(id, opts), state, opts.Dir+".saving")
+	saved, err := s.bucket.Save(ctx, s.task(id, opts), state, opts.Dir+savingSuffix)
 	switch {
 	case errors.Is(err, store.ErrClosed), ctx.Err() != nil: // the task has gone elsewhere, or we stop
 	case err != nil:
@@ -131,9 +151,5 @@ func (s *snapshots) fetch(ctx context.Context, id unitID, opts store.Options) {
 func (b *board) working() map[unitID]*store.State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make(map[unitID]*store.State, len(b.running))
-	for id, state := range b.running {
-		all[id] = state
-	}
-	return all
+	return maps.Clone(b.running)
 }

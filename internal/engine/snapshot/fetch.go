@@ -89,7 +89,7 @@ func (b *Bucket) fetch(ctx context.Context, t Task, o object, dir string) (*Mani
 	if err := os.MkdirAll(scratch, 0o750); err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(scratch) // a crash leaves it to the next attempt
+	defer func() { _ = os.RemoveAll(scratch) }() // what is left is left to the next attempt, as after a crash
 	if err := b.download(ctx, t, m, scratch); err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (b *Bucket) downloadFile(ctx context.Context, key string, f File, path stri
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // it was only read
 	if r.Size() >= 0 && r.Size() != f.Size {
 		return fmt.Errorf("it has %d bytes, not %d", r.Size(), f.Size)
 	}
@@ -153,7 +153,7 @@ func (b *Bucket) manifest(ctx context.Context, t Task, o object) (*Manifest, err
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // it was only read
 	text, err := io.ReadAll(io.LimitReader(r, maxManifest))
 	if err != nil {
 		return nil, err

@@ -69,7 +69,7 @@ func (b *Bucket) Save(ctx context.Context, t Task, s *store.State, scratch strin
 	if err := os.RemoveAll(scratch); err != nil {
 		return saved, err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }() // what is left is left to the next Save, as after a crash
 	if err := os.MkdirAll(filepath.Dir(scratch), 0o750); err != nil {
 		return saved, err
 	}
