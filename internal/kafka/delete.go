@@ -12,7 +12,8 @@ import (
 
 // DeleteTopics deletes topics with all they hold and returns when no broker that answers knows them any more, so that
 // they can be made anew. One that is gone already is fine. All problems come back at once, joined; topics without one
-// are deleted.
+// are deleted. Topics and EnsureTopics of this Admin may speak of them for some seconds more, those of one made afterwards do
+// not.
 func (a *Admin) DeleteTopics(ctx context.Context, topics ...string) error {
 	if len(topics) == 0 {
 		return nil
