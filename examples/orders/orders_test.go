@@ -134,6 +134,9 @@ func (b batch) ended(ctx context.Context, t *testing.T, v *view) map[string]Orde
 		if !e.Value.ended() {
 			continue
 		}
+		if want := fmt.Sprintf("Dear Ada, your 1 × lamp: %s.", StatusDelivered); e.Value.Status == StatusDelivered && e.Value.Letter != want {
+			t.Errorf("order %q: the e-mail says %q, want %q", e.Key, e.Value.Letter, want)
+		}
 		if last[e.Key] = e.Value; len(last) == len(b.want) {
 			break
 		}

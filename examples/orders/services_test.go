@@ -218,7 +218,7 @@ func TestTheViewIsTheSameInWhateverOrderEventsCome(t *testing.T) {
 		for _, send := range rapid.Permutation(events).Draw(t, "order") {
 			send()
 		}
-		want := OrderView{OrderRequested: o, Status: StatusDelivered, Charge: "c", Parcel: Arrived, Letter: "l"}
+		want := OrderView{OrderRequested: o, Status: StatusDelivered, Charge: "c", Parcel: Arrived, Letter: "text"}
 		if got := streamtest.Entries(d, table)["o"]; got != want {
 			t.Fatalf("got %+v, want %+v", got, want)
 		}

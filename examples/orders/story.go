@@ -149,7 +149,7 @@ func (t *story) follow(ctx context.Context) error {
 func news(was, v OrderView) string {
 	switch {
 	case v.Letter != was.Letter:
-		return fmt.Sprintf("%s has an e-mail, %s", v.Customer, v.Letter)
+		return "e-mail: " + v.Letter
 	case v.Status == StatusShipping && v.Parcel != was.Parcel:
 		return "shipping: " + string(v.Parcel)
 	case v.Status == was.Status, v.Status == StatusRequested:
@@ -168,7 +168,7 @@ func news(was, v OrderView) string {
 func (t *story) count(context.Context) error {
 	asked, charged := t.provider.seen()
 	_, letters := t.office.seen()
-	t.say("the provider counts:")
+	t.say("what provider and post office count:")
 	for _, id := range slices.Sorted(maps.Keys(asked)) {
 		t.say("%s  asked %s, charged %s, %d e-mails", id, times(asked[id]), times(charged[id]), letters[id])
 	}

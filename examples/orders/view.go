@@ -10,7 +10,7 @@ type OrderView struct {
 	Charge   string `json:"charge,omitempty"`
 	Declined string `json:"declined,omitempty"`
 	Parcel   State  `json:"parcel,omitempty"`
-	Letter   string `json:"letter,omitempty"`
+	Letter   string `json:"letter,omitempty"` // what the customer was told
 }
 
 // Status is how far an order is.
@@ -96,7 +96,7 @@ func delivered(_ string, _ OrderDelivered, v OrderView) OrderView {
 }
 
 func mailed(_ string, e OrderMailed, v OrderView) OrderView {
-	v.Letter = e.Letter
+	v.Letter = e.Text
 	return v
 }
 
