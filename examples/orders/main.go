@@ -1,6 +1,5 @@
-// Orders is a shop of five services and a view: they share no database and call nobody among themselves, they tell each other
-// by events what happened. It starts all of them in one process, lives through some orders, a crash and the loss of the view,
-// and says what it sees.
+// Command orders is a shop of five services and a view, which tell each other by events what happened. It starts all of them
+// in one process, lives through some orders, a crash and the loss of the view, and says what it sees.
 //
 //	go run ./examples/orders               # everything on this machine
 //	BROKERS=host:9092 go run ./examples/orders
@@ -32,14 +31,14 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // it is in the folder of temporary files
 	provider, office := newCounter("charge"), newCounter("letter")
-	providerURL, closeProvider, err := provider.serve()
+	providerURL, closeProvider, err := provider.serve(ctx)
 	if err != nil {
 		return err
 	}
 	defer closeProvider()
-	officeURL, closeOffice, err := office.serve()
+	officeURL, closeOffice, err := office.serve(ctx)
 	if err != nil {
 		return err
 	}

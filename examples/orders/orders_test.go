@@ -43,7 +43,7 @@ func newWorld(t *testing.T) *world {
 
 func serve(t *testing.T, c *counter) string {
 	t.Helper()
-	url, stop, err := c.serve()
+	url, stop, err := c.serve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,8 +90,8 @@ func (c *counter) seen() (times, done map[string]int) {
 }
 
 // serve makes the counter answer on a port of this machine until stop is called.
-func (c *counter) serve() (url string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func (c *counter) serve(ctx context.Context) (url string, stop func(), err error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
