@@ -217,7 +217,10 @@ func TestAKillBetweenChargeAndCommitChargesOnce(t *testing.T) {
 	w.provider.delay, w.office.delay = die, die
 	b := newBatch("a", 10)
 	v := p.start(ctx, t)
-	b.place(ctx, t, v)
+	others := batch{orders: maps.Clone(b.orders)}
+	delete(others.orders, "a-00")
+	others.place(ctx, t, v)
+	_, _ = v.place(ctx, "a-00", b.orders["a-00"]) // whoever is asked may die before the answer
 	for range 2 {
 		select {
 		case <-deaths:
