@@ -73,7 +73,7 @@ func (e *Engine) View(stage int, n int32, stale bool) (tables.View, error) {
 		if copied = e.states.look(id); copied == nil {
 			return tables.View{}, tables.ErrRestoring
 		}
-		lag = &tables.Staleness{Records: max(restoring.total.Load()-restoring.done.Load(), 0)}
+		lag = &tables.Staleness{Records: restoring.left()}
 	}
 	return tables.View{Stores: copied.Reader(), Stale: lag, Release: func() {}}, nil
 }

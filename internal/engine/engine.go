@@ -109,7 +109,7 @@ func New(plan *topology.Plan, env Env) (*Engine, error) {
 	}
 	e := &Engine{plan: plan, env: env, log: env.Log.With("topology", plan.Name)}
 	e.state.Store("starting")
-	e.states = newStates(plan, env.StateDir, e.originOf, e.log)
+	e.states = newStates(plan, filepath.Join(env.StateDir, "stores", env.ID), e.originOf, e.log)
 	e.globals = newGlobals(e)
 	e.standbys = newStandbys(e)
 	e.board = newBoard()

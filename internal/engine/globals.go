@@ -95,7 +95,7 @@ func (g *globals) openTable(ctx context.Context, plan *topology.Global) error {
 		opts.Origins[t.cursor(tp.Partition)] = origin
 	}
 	if !plan.Store.Memory {
-		opts.Dir = filepath.Join(e.env.StateDir, "globals", plan.Name)
+		opts.Dir = filepath.Join(e.states.dir, "globals", plan.Name)
 	}
 	if t.state, err = e.states.openAt(opts); err != nil {
 		return fmt.Errorf("open global table %q: %w", plan.Name, err)

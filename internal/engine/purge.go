@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"ravenswood.dev/internal/kafka"
@@ -24,9 +25,7 @@ func (e *Engine) purge(ctx context.Context) {
 			e.log.Debug("internal topics are purged later", "err", err)
 			continue
 		}
-		for tp, at := range due {
-			purged[tp] = at
-		}
+		maps.Copy(purged, due)
 	}
 }
 

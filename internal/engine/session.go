@@ -133,6 +133,7 @@ func (s *session) replaced(live context.Context) bool {
 	return s.tx.Replaced(ctx)
 }
 
+// loop deals with one thing after the other, and writes what is released after each.
 func (s *session) loop(ctx, live context.Context) error {
 	tick := time.NewTicker(s.plan.Commit)
 	defer tick.Stop()
@@ -145,57 +146,63 @@ func (s *session) loop(ctx, live context.Context) error {
 			s.leaving = true
 			return nil
 		}
+		var err error
 		select {
-		case p := <-s.polled:
-			s.polling = nil
-			if err := s.take(p); err != nil {
-				return err
-			}
-		case <-s.completed:
-			s.completeAll()
-		case r := <-s.restored:
-			if err := s.openUnit(r); err != nil {
-				return err
-			}
-		case <-tick.C:
-			s.retryParked()
-			if err := s.punctuate(live); err != nil {
-				return err
-			}
-			s.releaseStarved()
-			if err := s.startCommit(live); err != nil {
-				return err
-			}
-			s.publish(false)
-		case err := <-s.committing:
-			if err := s.endCommit(err); err != nil {
-				return err
-			}
-		case r := <-s.rebalances:
-			if err := s.rebalance(live, r); err != nil {
-				return err
-			}
 		case <-stop:
 			stop = nil
 			s.stopAllFeeds()
-			if err := s.endPoll(); err != nil {
-				return err
-			}
+			err = s.endPoll()
 			drained = time.After(s.plan.Drain)
 		case <-drained:
 			s.w.log.Warn("stopped with records in hand; they are read again at the next start", "records", s.inHand)
 			s.leaving = true
 			return nil
+		case p := <-s.polled:
+			s.polling = nil
+			err = s.take(p)
+		case <-s.completed:
+			s.completeAll()
+		case r := <-s.restored:
+			err = s.openUnit(r)
+		case <-tick.C:
+			err = s.tick(live)
+		case ended := <-s.committing:
+			err = s.endCommit(ended)
+		case r := <-s.rebalances:
+			err = s.rebalance(live, r)
 		}
-		if err := s.flush(live); err != nil {
+		if err == nil {
+			err = s.writeReleased(live)
+		}
+		if err != nil {
 			return err
 		}
-		if s.pendingBytes() > maxPendingBytes {
-			if err := s.startCommit(live); err != nil {
-				return err
-			}
-		}
 	}
+}
+
+// tick is what is done once every commit interval.
+func (s *session) tick(live context.Context) error {
+	s.retryParked()
+	if err := s.punctuate(live); err != nil {
+		return err
+	}
+	s.releaseStarved()
+	if err := s.startCommit(live); err != nil {
+		return err
+	}
+	s.publish(false)
+	return nil
+}
+
+// writeReleased writes the outbox, and commits early if the open transaction has grown large.
+func (s *session) writeReleased(live context.Context) error {
+	if err := s.flush(live); err != nil {
+		return err
+	}
+	if s.pendingBytes() > maxPendingBytes {
+		return s.startCommit(live)
+	}
+	return nil
 }
 
 func (s *session) join(live context.Context) error {

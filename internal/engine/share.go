@@ -66,7 +66,9 @@ func (e *Engine) lags() map[kafka.Task]int64 {
 		lags[e.taskOf(id)] = 0
 	}
 	for id, p := range e.board.restores {
-		lags[e.taskOf(id)] = max(p.total.Load()-p.done.Load(), 0)
+		if left := p.left(); left >= 0 {
+			lags[e.taskOf(id)] = left
+		}
 	}
 	return lags
 }

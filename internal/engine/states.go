@@ -18,7 +18,7 @@ import (
 // as it was committed and reads only what it has missed. Each is lent to one user at a time: a worker, or the standby
 // that keeps it warm.
 type states struct {
-	dir    string
+	dir    string // of this process: two may share a data folder
 	plan   *topology.Plan
 	origin func(topology.Store) string                  // what a store is made from
 	fetch  func(context.Context, unitID, store.Options) // brings a folder that is not there, if somebody has saved it; nil: nobody has
@@ -124,7 +124,7 @@ func (k *states) sharedCaches() *store.Caches {
 }
 
 func (k *states) folder(id unitID) string {
-	return filepath.Join(k.dir, "stores", k.plan.Stages[id.stage].Name, strconv.Itoa(int(id.n)))
+	return filepath.Join(k.dir, "stages", k.plan.Stages[id.stage].Name, strconv.Itoa(int(id.n)))
 }
 
 // give takes a State back. One that has failed is closed, to be opened again by its next user.

@@ -36,10 +36,9 @@ type unit struct {
 	state    *store.State
 	late     *stage.Task
 	progress *restoreProgress
-	written  map[string]int64 // next changelog offset by store, as of the commit under way
-	sealed   bool             // its writes are part of the commit under way
-	applied  chan error       // the State.Commit in the background; nil if there is none
-	starved  time.Time        // since when an input has been waited for; zero if none is
+	sealed   bool       // its writes are part of the commit under way
+	applied  chan error // the State.Commit in the background; nil if there is none
+	starved  time.Time  // since when an input has been waited for; zero if none is
 }
 
 // unitID names a unit in its topology.
@@ -108,17 +107,6 @@ func (u *unit) join(plan *topology.Plan, t *task) {
 			u.inputs[i] = t
 		}
 	}
-}
-
-// partitions lists what a unit reads.
-func (u *unit) partitions() map[string][]int32 {
-	all := make(map[string][]int32)
-	for _, t := range u.inputs {
-		if t != nil {
-			all[t.id.topic] = append(all[t.id.topic], t.id.n)
-		}
-	}
-	return all
 }
 
 // startUnits begins to restore the units whose inputs are all here now. Nothing of them is read before.
