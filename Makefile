@@ -14,8 +14,8 @@ PKG      ?= ./...
 
 # The rooms where goroutines meet, and an example for all of them together. The rest has no concurrency of its own and
 # takes the race detector long.
-RACE     ?= ./internal/admin ./internal/broker/... ./internal/component/... ./internal/deadletter ./internal/engine ./internal/expr ./internal/kafka \
-            ./internal/lifecycle ./internal/node ./internal/router ./internal/supervise ./internal/telemetry ./examples/enrich
+RACE     ?= ./internal/admin ./internal/broker/... ./internal/component/... ./internal/deadletter ./internal/engine ./internal/engine/stage ./internal/engine/store ./internal/expr ./internal/kafka \
+            ./internal/lifecycle ./internal/node ./internal/router ./internal/supervise ./internal/tables ./internal/telemetry ./examples/enrich
 
 # Linters are run from the module proxy at one version, so that nothing has to be installed.
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
