@@ -94,6 +94,8 @@ type Engine struct {
 	state         atomic.Value // string
 	stable        atomic.Pointer[map[kafka.TopicPartition]int64]
 	start         atomic.Pointer[map[kafka.TopicPartition]int64] // where the log of the inputs begins; kept if a stage has state
+	horizon       atomic.Pointer[horizon]
+	wantHorizon   chan struct{} // capacity 1: somebody wants to know the horizon
 
 	cancel context.CancelCauseFunc
 	failed sync.Once
@@ -113,6 +115,7 @@ func New(plan *topology.Plan, env Env) (*Engine, error) {
 	e.globals = newGlobals(e)
 	e.standbys = newStandbys(e)
 	e.board = newBoard()
+	e.wantHorizon = make(chan struct{}, 1)
 	for _, b := range plan.Bolts {
 		e.bolts = append(e.bolts, &boltStats{name: b.Name})
 	}
@@ -182,6 +185,7 @@ func (e *Engine) runAll(ctx context.Context) error {
 	var around sync.WaitGroup
 	around.Go(func() { e.watchStable(live) })
 	around.Go(func() { e.purge(live) })
+	around.Go(func() { e.watchHorizon(live) })
 	around.Go(func() { e.snapshots.run(live) })
 	drain := make(chan struct{})
 	var delivering sync.WaitGroup

@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"time"
-
-	"ravenswood.dev/internal/kafka"
-)
+import "time"
 
 // release moves what is finished of a task to the outbox.
 func (s *session) release(t *task) {
@@ -47,23 +43,36 @@ func (s *session) releaseUnit(u *unit, now time.Time) {
 // is there comes, unless the log has nothing at those offsets any more.
 const starvedMax = 10 * time.Second
 
-// next is the input whose front comes first; wait says that an input with nothing in its ring has more on the log. With
-// equal times the earlier input of the stage comes first, so that the order does not depend on what arrived when. The end
-// of a transaction goes at once: its time is that of the broker's clock, and older records may stand behind it.
-func (u *unit) next(more func(*task) bool) (first *task, wait bool) {
+// next is the input whose front comes first; wait says that an input with nothing in its ring has more on the log, or that
+// nobody knows. With equal times the earlier input of the stage comes first, so that the order does not depend on what
+// arrived when. The end of a transaction goes at once: its time is that of the broker's clock, and older records may stand
+// behind it.
+func (u *unit) next(more func(t *task, since time.Time) bool) (first *task, wait bool) {
 	for _, t := range u.inputs {
-		if len(t.ring) == 0 {
-			wait = wait || t.parkedCount == 0 && !t.silent && more(t) // one that is full of parked records is not read
-			continue
-		}
-		if t.ring[0].raw.Attrs.IsControl() {
+		switch {
+		case len(t.ring) == 0:
+		case t.ring[0].raw.Attrs.IsControl():
 			return t, false
-		}
-		if first == nil || t.ring[0].rec.Time.Before(first.ring[0].rec.Time) {
+		case first == nil, t.ring[0].rec.Time.Before(first.ring[0].rec.Time):
 			first = t
 		}
 	}
-	return first, wait && first != nil
+	if first == nil {
+		return nil, false
+	}
+	for _, t := range u.inputs {
+		if len(t.ring) == 0 && t.awaited() && more(t, first.ring[0].started) {
+			return first, true
+		}
+	}
+	return first, false
+}
+
+// awaited says whether others wait for a task's records. Nobody waits for dead letters that may come back, for an input
+// that is full of parked records and is not read, or for one that begins with what is still to come.
+func (t *task) awaited() bool {
+	fresh := t.input.Start == "latest" && t.next < 0
+	return t.input.Name != "" && t.parkedCount == 0 && !t.silent && !fresh
 }
 
 // giveUpWaiting stops waiting for inputs that have not brought what the log seems to have, until they bring something:
@@ -72,16 +81,6 @@ func (u *unit) giveUpWaiting() {
 	for _, t := range u.inputs {
 		t.silent = t.silent || len(t.ring) == 0
 	}
-}
-
-// moreOn says whether the log is known to have committed records of a task that are not read yet.
-func (e *Engine) moreOn(t *task) bool {
-	stable, start := e.stable.Load(), e.start.Load()
-	if stable == nil || start == nil {
-		return true // nobody has looked yet
-	}
-	tp := kafka.TopicPartition{Topic: t.id.topic, Partition: t.id.n}
-	return (*stable)[tp] > max(t.next, (*start)[tp])
 }
 
 // releaseStarved goes on with units that have waited long enough.

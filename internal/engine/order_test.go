@@ -112,3 +112,26 @@ func wantInOrder(t *testing.T, out []*kgo.Record) {
 		last = at
 	}
 }
+
+// Each record of the second input is on the log before the younger one of the first is written, but nothing says that it is
+// read before: whoever goes on because an input has nothing here must know that the log has nothing either.
+func TestAnInputIsWaitedForUntilTheLogWasLookedAt(t *testing.T) {
+	r, p := newRig(t), sequenced()
+	r.ensure(p)
+	_, stop := r.run(p, "a")
+	const n = 300
+	cl := r.client()
+	for i := range n {
+		for turn, topic := range []string{"other", "in"} {
+			r.sendAll(cl, &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte(`{}`), Timestamp: time.UnixMilli(int64(2*i + turn))})
+		}
+	}
+	out := r.awaitOut("out", 2*n)
+	stop()
+	for i, o := range out {
+		var input, at int
+		if _, err := fmt.Sscanf(string(o.Value), `{"input":%d,"time":%d}`, &input, &at); err != nil || at != i {
+			t.Fatalf("record %d is %s (%v)", i, o.Value, err)
+		}
+	}
+}

@@ -162,6 +162,8 @@ func (s *session) loop(ctx, live context.Context) error {
 			err = s.take(p)
 		case <-s.completed:
 			s.completeAll()
+		case <-s.w.looked:
+			s.releaseStarved()
 		case r := <-s.restored:
 			err = s.openUnit(r)
 		case <-tick.C:
@@ -283,6 +285,9 @@ func (s *session) ask(live context.Context, r rebalance) error {
 // startPoll asks for more records if there is room for them.
 func (s *session) startPoll(live context.Context) {
 	room := min(maxPoll, s.plan.Limits.Records-s.inHand)
+	if s.pressed && (room > s.plan.Limits.Records/4 || !s.press()) {
+		s.unpress() // also while a poll is under way: it may be waiting for nothing but what is paused
+	}
 	if s.polling != nil || len(s.outbox) > maxPoll {
 		return
 	}
@@ -291,8 +296,6 @@ func (s *session) startPoll(live context.Context) {
 			return
 		}
 		room = pressedPoll
-	} else if s.pressed && room > s.plan.Limits.Records/4 {
-		s.unpress()
 	}
 	ctx, cancel := context.WithCancel(live)
 	s.polling = cancel

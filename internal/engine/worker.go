@@ -31,6 +31,7 @@ type worker struct {
 	aging         map[string]bool   // stores whose changelog the broker deletes by age
 	blocking      []bool            // by stage: a bolt waits for the outside world, so records run in lanes
 	maxRunning    int
+	looked        chan struct{} // capacity 1: the log was looked at, see horizon
 
 	lanes    sync.WaitGroup // of the session in being
 	snapshot atomic.Pointer[snapshot]
@@ -48,6 +49,7 @@ func newWorker(e *Engine, number int) (*worker, error) {
 		log:           e.env.Log.With("topology", e.plan.Name, "worker", number),
 		inputs:        make(map[string]*topology.Input),
 		changelogs:    make(map[string]string),
+		looked:        make(chan struct{}, 1),
 		aging:         make(map[string]bool),
 		maxRunning:    laneLimit(e.plan, e.env.Services),
 	}
