@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"ravenswood.dev/internal/kafka"
-	"ravenswood.dev/internal/topology"
 )
 
 // horizon is where the logs of the inputs ended when somebody looked: open transactions included, since what they hold
@@ -19,24 +18,13 @@ type horizon struct {
 // with, so one answer serves many records.
 const horizonEvery = 5 * time.Millisecond
 
-// meets says whether records of several topics come together in a stage, so that one may have to wait for another.
-func meets(plan *topology.Plan, st *topology.Stage) bool {
-	named := 0
-	for _, i := range st.Inputs {
-		if plan.Inputs[i].Name != "" {
-			named++
-		}
-	}
-	return st.Stateful && named > 1
-}
-
 // watchHorizon looks where the logs end whenever a session wants to know, and wakes all of them.
 func (e *Engine) watchHorizon(ctx context.Context) {
 	var topics []string
 	for i := range e.plan.Stages {
-		if st := &e.plan.Stages[i]; meets(e.plan, st) {
-			for _, in := range st.Inputs {
-				topics = append(topics, e.plan.Inputs[in].Topic)
+		for _, in := range e.plan.Stages[i].Inputs {
+			if input := &e.plan.Inputs[in]; e.plan.Stages[i].Stateful && input.Name != "" {
+				topics = append(topics, input.Topic)
 			}
 		}
 	}
