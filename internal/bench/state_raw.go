@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/kafka"
 )
 
@@ -47,7 +48,9 @@ func (c *cluster) rawRate(ctx context.Context, raw rawLoop, in string, records i
 	defer func() { _ = os.RemoveAll(dir) }()
 	cache := pebble.NewCache(64 << 20) // as much as the engine's stores have together
 	defer cache.Unref()
-	if l.db, err = pebble.Open(dir, &pebble.Options{Logger: silent{}, MemTableSize: 64 << 20, Cache: cache}); err != nil {
+	opt := &pebble.Options{Logger: silent{}, MemTableSize: 64 << 20, Cache: cache}
+	store.Tune(opt)
+	if l.db, err = pebble.Open(dir, opt); err != nil {
 		return 0, fmt.Errorf("run raw loop: %w", err)
 	}
 	way, err := l.run(c.cfg, name, in, records)

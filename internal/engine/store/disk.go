@@ -37,16 +37,22 @@ func openDisk(dir string, fsys vfs.FS, caches *Caches, log *slog.Logger, damaged
 			DataCorruption: func(info pebble.DataCorruptionInfo) { damaged(info.Details) },
 		},
 	}
-	opt.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
-	opt.Levels[0].IndexBlockSize = 256 << 10 // one index per table: a point read costs one block less
-	for i := 1; i < len(opt.Levels); i++ {
-		opt.Levels[i].FilterPolicy = opt.Levels[0].FilterPolicy
-	}
+	Tune(opt)
 	db, err := pebble.Open(dir, opt)
 	if err != nil {
 		return nil, err
 	}
 	return &disk{db: db}, nil
+}
+
+// Tune sets how the tables of a store are laid out for reads of single keys. It is exported for benchmarks, whose reference
+// must not be slower than it could be.
+func Tune(opt *pebble.Options) {
+	opt.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	opt.Levels[0].IndexBlockSize = 256 << 10 // one index per table: a point read costs one block less
+	for i := 1; i < len(opt.Levels); i++ {
+		opt.Levels[i].FilterPolicy = opt.Levels[0].FilterPolicy
+	}
 }
 
 // begin opens the batch to which stores write.
