@@ -26,11 +26,14 @@ type world struct {
 }
 
 // places is where a shop finds what it needs.
-type places struct{ Dir, Provider, Office string }
+type places struct {
+	Dir, Provider, Office string
+	Brokers               []string // of a cluster; none: the embedded broker
+}
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, brokers ...string) *world {
 	t.Helper()
-	w := &world{provider: newCounter("charge"), office: newCounter("letter"), places: places{Dir: t.TempDir()}}
+	w := &world{provider: newCounter("charge"), office: newCounter("letter"), places: places{Dir: t.TempDir(), Brokers: brokers}}
 	w.provider.refuse = func(a asked) string {
 		if a.Customer == "Mallory" {
 			return "no money"
@@ -53,7 +56,7 @@ func serve(t *testing.T, c *counter) string {
 
 func (p places) shop() *shop {
 	return &shop{
-		dir: p.Dir, provider: remote{p.Provider}, office: remote{p.Office}, step: 50 * time.Millisecond,
+		dir: p.Dir, brokers: p.Brokers, provider: remote{p.Provider}, office: remote{p.Office}, step: 50 * time.Millisecond,
 		log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	}
 }
@@ -72,8 +75,10 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func TestTheStoryOfTheREADME(t *testing.T) {
-	w := newWorld(t)
+func TestTheStoryOfTheREADME(t *testing.T) { tellStory(t, newWorld(t)) }
+
+func tellStory(t *testing.T, w *world) {
+	t.Helper()
 	s, ctx, out := w.places.shop(), soon(t), new(bytes.Buffer)
 	must(t, s.open(ctx))
 	err := newStory(s, w.provider, w.office, out).tell(ctx)
@@ -173,9 +178,11 @@ func (b batch) and(other batch) batch {
 
 // TestEverythingStopsAndStartsInTheMiddle stops all services and the broker while orders are at every step of their way,
 // and at the end loses the view.
-func TestEverythingStopsAndStartsInTheMiddle(t *testing.T) {
-	w, ctx := newWorld(t), soon(t)
-	s := w.places.shop()
+func TestEverythingStopsAndStartsInTheMiddle(t *testing.T) { stopInTheMiddle(t, newWorld(t)) }
+
+func stopInTheMiddle(t *testing.T, w *world) {
+	t.Helper()
+	s, ctx := w.places.shop(), soon(t)
 	must(t, s.open(ctx))
 	must(t, s.buy(ctx, "lamp", 1000))
 	all := newBatch("a", 20)
@@ -201,11 +208,13 @@ func TestEverythingStopsAndStartsInTheMiddle(t *testing.T) {
 	must(t, s.close())
 }
 
-// TestAKillBetweenChargeAndCommitChargesOnce kills the process of all services, broker included, with a signal that it cannot
+// TestAKillBetweenChargeAndCommitChargesOnce kills the process of all services, the embedded broker included, with a signal that it cannot
 // catch, when the provider has made the charge and the log does not know; then again when a letter has been sent.
-func TestAKillBetweenChargeAndCommitChargesOnce(t *testing.T) {
-	w, ctx := newWorld(t), soon(t)
-	p := w.process(t)
+func TestAKillBetweenChargeAndCommitChargesOnce(t *testing.T) { killBetween(t, newWorld(t)) }
+
+func killBetween(t *testing.T, w *world) {
+	t.Helper()
+	p, ctx := w.process(t), soon(t)
 	deaths := make(chan string, 2)
 	die := func(ctx context.Context, key string, times int) {
 		if key == "a-00" && times == 1 {

@@ -152,7 +152,25 @@ func (s *shop) lose(ctx context.Context) error {
 	if _, err := admin.DeleteTopic(ctx, changelog); err != nil {
 		return fmt.Errorf("delete topic %q: %w", changelog, err)
 	}
-	return nil
+	return awaitGone(ctx, admin, changelog)
+}
+
+// awaitGone returns when a topic is not known any more: Apache Kafka promises a deletion first and does it afterwards, and a
+// view that is started in between would find its old changelog.
+func awaitGone(ctx context.Context, admin *kadm.Client, topic string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		topics, err := admin.ListTopics(ctx, topic)
+		if err == nil && !topics.Has(topic) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the end of topic %q: %w", topic, errors.Join(ctx.Err(), err))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // patience is how long a question waits for what was written before it.

@@ -61,6 +61,9 @@ func (t *story) say(format string, args ...any) {
 func (t *story) tell(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if err := t.alone(ctx); err != nil {
+		return err
+	}
 	t.say("at work: %s", strings.Join(services(), ", "))
 	ended := make(chan error, 1)
 	go func() { ended <- t.follow(ctx) }()
@@ -72,6 +75,15 @@ func (t *story) tell(ctx context.Context) error {
 		return err
 	}
 	return inOrder(ctx, t.count, t.rebuild)
+}
+
+// alone refuses a cluster on which the story was told before: its orders would be done before they are asked for.
+func (t *story) alone(ctx context.Context) error {
+	there, err := t.shop.view.all(ctx)
+	if err == nil && len(there) > 0 {
+		err = fmt.Errorf("tell the story: there are %d orders of an earlier one; it needs a cluster without", len(there))
+	}
+	return err
 }
 
 // inOrder takes steps until one fails.

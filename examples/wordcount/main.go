@@ -1,7 +1,7 @@
 // Command wordcount counts the words of lines: the smallest topology with state.
 //
-//	go run ./examples/wordcount                      # everything on this machine
-//	BROKERS=host:9092 go run ./examples/wordcount    # the same, on a cluster
+//	go run ./examples/wordcount                        # everything on this machine
+//	go run ./examples/wordcount --brokers host:9092    # the same, on a cluster
 //
 // It works until it is interrupted and goes on where it stopped. Several processes share a cluster's work if each has a
 // working directory and a host name of its own.
@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"iter"
 	"os"
@@ -36,7 +37,9 @@ func wordcount() *stream.Topology {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	options := stream.Options{Brokers: strings.Fields(os.Getenv("BROKERS")), Ready: func(r stream.Running) {
+	brokers := flag.String("brokers", os.Getenv("RAVEN_BROKERS"), "Kafka cluster, host:port,...; without, the embedded broker")
+	flag.Parse()
+	options := stream.Options{Brokers: strings.FieldsFunc(*brokers, func(r rune) bool { return r == ',' }), Ready: func(r stream.Running) {
 		fmt.Println("counting the words of the topic lines on", r.Brokers()[0])
 	}}
 	if err := wordcount().Run(ctx, options); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"maps"
+	"os"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"ravenswood.dev/stream"
 	"ravenswood.dev/stream/streamtest"
+	"ravenswood.dev/test/kafka/apache"
 )
 
 // TestWordsAreCountedWhateverTheirCase tells the story in virtual time, without a broker.
@@ -34,7 +36,29 @@ func TestWordsAreCountedWhateverTheirCase(t *testing.T) {
 }
 
 // TestCountsGoOnAfterARestart runs the program's topology twice on the embedded broker, over one folder.
-func TestCountsGoOnAfterARestart(t *testing.T) {
+func TestCountsGoOnAfterARestart(t *testing.T) { restart(t) }
+
+// TestCountsGoOnAfterARestartOnApacheKafka is the same on a cluster.
+func TestCountsGoOnAfterARestartOnApacheKafka(t *testing.T) {
+	required := os.Getenv("RAVEN_REQUIRE_KAFKA") == "1"
+	if os.Getenv("RAVEN_KAFKA") != "1" && !required {
+		t.Skip("SKIPPED, NOT TESTED: Apache Kafka takes some seconds to start (RAVEN_KAFKA=1; needs Java 17 and Maven)")
+	}
+	if err := apache.Missing(); err != nil && required {
+		t.Fatalf("RAVEN_REQUIRE_KAFKA=1 and there is no Apache Kafka: %v", err)
+	} else if err != nil {
+		t.Skipf("SKIPPED, NOT TESTED: there is no Apache Kafka: %v", err)
+	}
+	kafka, err := apache.Start(t.Context(), apache.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kafka.Close() //nolint:errcheck // it ends with the test anyway
+	restart(t, kafka.Addrs()...)
+}
+
+func restart(t *testing.T, brokers ...string) {
+	t.Helper()
 	dir := t.TempDir()
 	for _, round := range []struct {
 		line string
@@ -45,7 +69,7 @@ func TestCountsGoOnAfterARestart(t *testing.T) {
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		said := make(chan error, 1)
-		err := wordcount().Run(ctx, stream.Options{Dir: dir, AdminAddr: "127.0.0.1:0", Ready: func(r stream.Running) {
+		err := wordcount().Run(ctx, stream.Options{Brokers: brokers, Dir: dir, AdminAddr: "127.0.0.1:0", Ready: func(r stream.Running) {
 			go func() {
 				defer cancel()
 				said <- talk(ctx, r.Brokers(), round.line, round.want)
