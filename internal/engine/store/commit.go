@@ -164,10 +164,15 @@ func (u *update) write(d *disk) error {
 	if err := u.table.ground.write(u.below, u.items); err != nil {
 		return err
 	}
-	if _, ok := u.table.ground.(*diskTable); ok && u.after != u.table.record {
-		return d.note(u.table.spec.Name, u.after)
+	if _, ok := u.table.ground.(*diskTable); !ok || u.after == u.table.record {
+		return nil
 	}
-	return nil
+	if u.after.current != u.table.record.current {
+		if err := d.noteCurrent(u.table.spec.Name, u.after.current); err != nil {
+			return err
+		}
+	}
+	return d.note(u.table.spec.Name, u.after)
 }
 
 // Abort forgets the open transaction, and the sealed one unless it is being committed: then it waits for that.
@@ -188,11 +193,17 @@ func (s *State) Abort() {
 }
 
 // Close ends the State. It waits for a Commit and for reads of queries under way, and must be called when the writer has
-// stopped. Open and sealed writes are forgotten.
+// stopped. Open and sealed writes are forgotten, and the memory of stores in memory is free, whoever still has the State.
 func (s *State) Close() error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	if !s.endReads() || s.disk == nil {
+	if !s.endReads() {
+		return nil
+	}
+	for _, t := range s.tables {
+		t.free()
+	}
+	if s.disk == nil {
 		return nil
 	}
 	if err := s.disk.close(); err != nil {

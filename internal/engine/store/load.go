@@ -120,7 +120,7 @@ func (s *State) Reset(store string) error {
 		return fmt.Errorf("reset store %q: %w", store, err)
 	}
 	u := &update{table: t, clear: true, after: t.record}
-	u.after.checkpoint, u.after.observed = -1, unknown
+	u.after.checkpoint, u.after.observed, u.after.current = -1, unknown, 0
 	return s.apply("reset", []*update{u}, func() {
 		t.floor, t.expired, t.sealed, t.sweptTo = unknown, unknown, nil, nil
 		t.fresh()

@@ -24,6 +24,7 @@ type record struct {
 	number     uint16
 	checkpoint int64
 	observed   int64
+	current    int64  // milliseconds, see State.Current; 0: not known. Not part of bytes
 	layout     string // kind and segments; with another the bytes mean something else
 	origin     string
 }
@@ -114,7 +115,16 @@ func (d *disk) records() (map[string]record, error) {
 		}
 		all[string(it.Key()[len(metaStore):])] = r
 	}
-	return all, it.Close()
+	if err := it.Close(); err != nil {
+		return nil, err
+	}
+	for name, r := range all {
+		if r.current, err = d.current(name); err != nil {
+			return nil, err
+		}
+		all[name] = r
+	}
+	return all, nil
 }
 
 // adopt gives every store on disk its number and what is kept of it. A store that is no longer there, or is laid out or
@@ -134,7 +144,7 @@ func (d *disk) adopt(tables []*table, origins map[string]string) (emptied []stri
 		}
 		emptied = append(emptied, name)
 		number := numberBytes(r.number)
-		if err := errors.Join(d.batch.DeleteRange(number, after(number), nil), d.batch.Delete(storeKey(name), nil)); err != nil {
+		if err := errors.Join(d.batch.DeleteRange(number, after(number), nil), d.batch.Delete(storeKey(name), nil), d.noteCurrent(name, 0)); err != nil {
 			return nil, err
 		}
 	}

@@ -101,3 +101,13 @@ func (t *table) fresh() {
 	}
 	t.open = newLayer(hint, ordered)
 }
+
+// free lets go of what a closed store has in memory.
+func (t *table) free() {
+	if m, ok := t.ground.(*memory); ok {
+		_ = m.clear() // never fails
+		m.publish()
+	}
+	t.sealed = nil
+	t.open = newLayer(0, false)
+}
