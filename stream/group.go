@@ -75,7 +75,7 @@ func (t *Topology) aggregate(op string, from []input, agg aggregate.Options, out
 		}
 		return s
 	}
-	n.open = func(component.Env) (processor.Processor, error) { return n.wrap(local(aggregate.New(agg))), nil }
+	n.open = func(component.Env) (processor.Processor, error) { return n.wrap(aggregate.New(agg)), nil }
 	return t.add(n, o)
 }
 
@@ -228,7 +228,7 @@ func Deduplicate[K, V any](s Stream[K, V], within, grace time.Duration, id func(
 	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: in}, {name: "late", shape: in, side: true}}}
 	n.shape = func() component.Shape { return component.Shape{Keyed: true, Stores: d.Stores()} }
 	n.open = func(component.Env) (processor.Processor, error) {
-		return n.wrap(local(aggregate.NewDeduplicate(d))), nil
+		return n.wrap(aggregate.NewDeduplicate(d)), nil
 	}
 	s.t.add(n, o)
 	return Stream[K, V]{s.t, source{n, 0}, s.key, s.value}, Stream[K, V]{s.t, source{n, 1}, s.key, s.value}

@@ -52,12 +52,7 @@ func (d *storeDecl) set(spec store.Spec, opts []Option) {
 	if o.ttl > 0 {
 		d.spec.Retention = o.ttl
 	}
-	d.full = func() string {
-		if spec.Name == "" {
-			return d.own.name
-		}
-		return d.own.name + "-" + spec.Name
-	}
+	d.full = func() string { return store.NameOf(d.own.name, spec.Name) }
 }
 
 func (s *KeyValueStore[K, V]) declaration() *storeDecl { return &s.decl }

@@ -243,33 +243,3 @@ func (w *wrapped) Process(in int, r *record.Record) error {
 	}
 	return nil
 }
-
-// Open implements processor.Processor: the names of stores are those within the bolt.
-func (l *named) Open(c processor.Context) error { return l.Processor.Open(inBolt{c}) }
-
-// named is a processor that knows its stores by their names within its bolt.
-type named struct{ processor.Processor }
-
-// Unwrap gives what it is made around, as wrapped does.
-func (l *named) Unwrap() processor.Processor { return l.Processor }
-
-func local(p processor.Processor) processor.Processor { return &named{p} }
-
-// inBolt finds stores by their names within the bolt.
-type inBolt struct{ processor.Context }
-
-func (c inBolt) full(name string) string {
-	if name == "" {
-		return c.Bolt()
-	}
-	return c.Bolt() + "-" + name
-}
-
-// KeyValue implements processor.Context, as the other two do.
-func (c inBolt) KeyValue(name string) store.KeyValue { return c.Context.KeyValue(c.full(name)) }
-
-// Windows implements processor.Context.
-func (c inBolt) Windows(name string) store.Windows { return c.Context.Windows(c.full(name)) }
-
-// Sessions implements processor.Context.
-func (c inBolt) Sessions(name string) store.Sessions { return c.Context.Sessions(c.full(name)) }

@@ -144,7 +144,7 @@ func countBolt() component.Definition {
 	o := aggregate.Options{Inputs: []aggregate.Input{{Add: func(_ *record.Record, so []byte) ([]byte, error) { return countUp(so), nil }}}}
 	return component.DefineProcessor(component.Spec{Name: "count"}, nil, shaped(component.Shape{Keyed: true, Stores: o.Stores()}),
 		func(*nothing, component.Env) (processor.Processor, error) {
-			return aggregate.InBolt(aggregate.New(o)), nil
+			return aggregate.New(o), nil
 		})
 }
 

@@ -23,17 +23,9 @@ func shapeOf(n *node) component.Shape {
 		shape.Stores = []store.Spec{{}}
 	}
 	for i := range shape.Stores {
-		shape.Stores[i].Name = storeName(n.name, shape.Stores[i].Name)
+		shape.Stores[i].Name = store.NameOf(n.name, shape.Stores[i].Name)
 	}
 	return shape
-}
-
-// storeName is the name of a bolt's store in the plan. A bolt's only store is called as the bolt.
-func storeName(bolt, name string) string {
-	if name == "" {
-		return bolt
-	}
-	return bolt + "-" + name
 }
 
 // state checks what bolts with state are fed with and resolves the stores they read.

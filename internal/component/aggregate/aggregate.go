@@ -11,11 +11,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/component/check"
+	"ravenswood.dev/internal/component/windows"
 	"ravenswood.dev/internal/engine/aggregate"
 	"ravenswood.dev/internal/engine/processor"
 	"ravenswood.dev/internal/expr"
@@ -27,7 +27,7 @@ var doc string
 
 // Config is the settings of the bolt.
 type Config struct {
-	Window    *Window          `yaml:"window" doc:"Windows; without, each key has one aggregate for ever."`
+	Window    *windows.Window  `yaml:"window" doc:"Windows; without, each key has one aggregate for ever."`
 	Compute   map[string]Field `yaml:"compute" required:"true" doc:"Fields of the result by name; each has one function." example:"{orders: count, revenue: {sum: event.total}}"`
 	Results   string           `yaml:"results" default:"changes" enum:"changes|final" doc:"When results go on: at every change, or once for each window when it has closed."`
 	Key       string           `yaml:"key" default:"group" enum:"group|windowed" doc:"Key of a window's result: that of the group, or key@start/end, one for each window, as a compacted topic needs it."`
@@ -81,7 +81,7 @@ func Definition() component.Definition {
 			{Title: "Days in London, into a compacted topic", YAML: `aggregate: {window: {tumbling: 1d, timeZone: Europe/London}, key: windowed, compute: {returns: {count: true, when: event.quantity < 0}}}`},
 			{Title: "Sessions with an own function", YAML: `aggregate: {window: {session: 30m}, compute: {path: {start: '""', fold: 'state + "/" + event.page', merge: a + b}, pages: count}}`},
 		},
-	}, validate, shape, open), func(*Config) record.Format { return record.JSON })
+	}, validate, func(c *Config) component.Shape { return c.bolt().Shape() }, open), func(*Config) record.Format { return record.JSON })
 }
 
 func validate(c *Config) (problems []component.Problem) {
@@ -192,27 +192,13 @@ func (f Field) expressions() (given []expression) {
 	return given
 }
 
-// outline is what the processor is made of but for its functions: enough to know its stores.
-func outline(c *Config) (aggregate.Options, error) {
-	o := aggregate.Options{Table: c.Table, Retention: time.Duration(c.Retention), Memory: c.Store == "memory", Format: record.JSON}
-	if c.Results == "final" {
-		o.Results = aggregate.Final
-	}
-	if c.Key == "windowed" {
-		o.Keys = aggregate.KeyWindowed
-	}
-	if c.Window != nil {
-		spec, err := c.Window.Spec()
-		if err != nil {
-			return o, err
-		}
-		o.Window = &spec
-	}
-	return o, nil
+// bolt is what the settings say besides the functions.
+func (c *Config) bolt() windows.Bolt {
+	return windows.Bolt{Window: c.Window, Results: c.Results, Key: c.Key, Store: c.Store, Retention: c.Retention, Table: c.Table}
 }
 
 func options(c *Config) (aggregate.Options, error) {
-	o, err := outline(c)
+	o, err := c.bolt().Options()
 	if err != nil {
 		return o, err
 	}
@@ -228,21 +214,12 @@ func options(c *Config) (aggregate.Options, error) {
 	return o, nil
 }
 
-// shape is asked of settings that have been checked, and of those that have not: then it has no stores.
-func shape(c *Config) component.Shape {
-	s := component.Shape{Keyed: true}
-	if o, err := outline(c); err == nil {
-		s.Stores = o.Stores()
-	}
-	return s
-}
-
 func open(c *Config, _ component.Env) (processor.Processor, error) {
 	o, err := options(c)
 	if err != nil {
 		return nil, fmt.Errorf("open aggregate: %w", err)
 	}
-	return aggregate.InBolt(aggregate.New(o)), nil
+	return aggregate.New(o), nil
 }
 
 // expression is an expression of the settings, by the name of the setting.

@@ -7,8 +7,24 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/component/bolttest"
 	"ravenswood.dev/internal/document"
 )
+
+// configOf reads settings the way a topology has them: with the defaults that the manifest fills in.
+func configOf(t testing.TB, text string) *Config {
+	t.Helper()
+	c := &Config{Results: "changes", Key: "group", Store: "memory"}
+	if err := yaml.Unmarshal([]byte(text), c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func open1(t *testing.T, text string) *bolttest.Task {
+	t.Helper()
+	return bolttest.Open(t, Definition(), configOf(t, text))
+}
 
 func TestFunctions(t *testing.T) {
 	for _, c := range []struct {
@@ -48,13 +64,13 @@ func TestFunctions(t *testing.T) {
 			}
 			k := open1(t, "compute: "+compute)
 			for i, e := range c.events {
-				k.do("k", e, int64(i))
+				k.Do("k", e, int64(i))
 			}
-			if k.last() != c.want {
-				t.Errorf("\nhave %s\nwant %s", k.last(), c.want)
+			if k.Last() != c.want {
+				t.Errorf("\nhave %s\nwant %s", k.Last(), c.want)
 			}
-			if len(k.out) != len(c.events) {
-				t.Errorf("%d results of %d records", len(k.out), len(c.events))
+			if len(k.Out) != len(c.events) {
+				t.Errorf("%d results of %d records", len(k.Out), len(c.events))
 			}
 		})
 	}
@@ -63,18 +79,18 @@ func TestFunctions(t *testing.T) {
 func TestFirstAndLastGoByTime(t *testing.T) {
 	k := open1(t, `compute: {first: {first: event}, last: {last: event}}`)
 	for i, at := range []int64{5, 3, 9, 3, 9, 7} {
-		k.do("k", string(rune('0'+i)), at)
+		k.Do("k", string(rune('0'+i)), at)
 	}
-	if want := `{"first":1,"last":4}`; k.last() != want {
-		t.Errorf("have %s, want %s", k.last(), want)
+	if want := `{"first":1,"last":4}`; k.Last() != want {
+		t.Errorf("have %s, want %s", k.Last(), want)
 	}
 }
 
 func TestOldIsTheResultBefore(t *testing.T) {
 	k := open1(t, `compute: {a: {average: event}}`)
-	k.do("k", `1`, 0)
-	k.do("k", `2`, 1)
-	if old := string(k.out[1].Old); k.out[0].Old != nil || old != `{"a":1}` {
+	k.Do("k", `1`, 0)
+	k.Do("k", `2`, 1)
+	if old := string(k.Out[1].Old); k.Out[0].Old != nil || old != `{"a":1}` {
 		t.Errorf("old %q", old)
 	}
 }
@@ -82,36 +98,36 @@ func TestOldIsTheResultBefore(t *testing.T) {
 func TestSessionsAreMergedByEveryFunction(t *testing.T) {
 	k := open1(t, `{window: {session: 10ms, grace: 1s}, compute: {n: count, s: {sum: event.v}, a: {average: event.v}, lo: {min: event.v}, hi: {max: event.v}, f: {first: event.v},
   l: {last: event.v}, d: {distinct: event.v}, c: {collect: event.v}, t: {top: event.v, of: event.v, limit: 2}, own: {start: "0", fold: state + event.v, merge: a + b}}}`)
-	k.do("k", `{"v":3}`, 0)
-	k.do("k", `{"v":1}`, 18)
-	k.do("k", `{"v":2}`, 9)
-	if len(k.out) != 5 || k.out[2].Value != nil || k.out[3].Value != nil {
-		t.Fatalf("%d results: want two, two taken back, one", len(k.out))
+	k.Do("k", `{"v":3}`, 0)
+	k.Do("k", `{"v":1}`, 18)
+	k.Do("k", `{"v":2}`, 9)
+	if len(k.Out) != 5 || k.Out[2].Value != nil || k.Out[3].Value != nil {
+		t.Fatalf("%d results: want two, two taken back, one", len(k.Out))
 	}
-	if want := `{"a":2,"c":[3,1,2],"d":3,"f":3,"hi":3,"l":1,"lo":1,"n":3,"own":6,"s":6,"t":[3,2]}`; k.last() != want {
-		t.Errorf("\nhave %s\nwant %s", k.last(), want)
+	if want := `{"a":2,"c":[3,1,2],"d":3,"f":3,"hi":3,"l":1,"lo":1,"n":3,"own":6,"s":6,"t":[3,2]}`; k.Last() != want {
+		t.Errorf("\nhave %s\nwant %s", k.Last(), want)
 	}
 }
 
 func TestRowsOfATableAreTakenOut(t *testing.T) {
 	k := open1(t, `{table: true, compute: {n: count, s: {sum: event.v}, a: {average: event.v}, d: {distinct: event.v}, c: {collect: event.v}, own: {start: "0", fold: state + event.v, remove: state - event.v}}}`)
-	k.do("g", `{"v":3}`, 0)
-	k.do("g", `{"v":1.5}`, 1)
-	changed := event("g", `{"v":3}`, 2)
+	k.Do("g", `{"v":3}`, 0)
+	k.Do("g", `{"v":1.5}`, 1)
+	changed := bolttest.Event("g", `{"v":3}`, 2)
 	changed.Old = []byte(`{"v":1.5}`)
-	if err := k.try(changed); err != nil {
+	if err := k.Try(0, changed); err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"a":3,"c":[3,3],"d":1,"n":2,"own":6,"s":6.0}`; k.last() != want {
-		t.Errorf("\nhave %s\nwant %s", k.last(), want)
+	if want := `{"a":3,"c":[3,3],"d":1,"n":2,"own":6,"s":6.0}`; k.Last() != want {
+		t.Errorf("\nhave %s\nwant %s", k.Last(), want)
 	}
-	gone := event("g", ``, 3)
+	gone := bolttest.Event("g", ``, 3)
 	gone.Value, gone.Old = nil, []byte(`{"v":3}`)
-	if err := k.try(gone); err != nil {
+	if err := k.Try(0, gone); err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"a":3,"c":[3],"d":1,"n":1,"own":3,"s":3.0}`; k.last() != want {
-		t.Errorf("\nhave %s\nwant %s", k.last(), want)
+	if want := `{"a":3,"c":[3],"d":1,"n":1,"own":3,"s":3.0}`; k.Last() != want {
+		t.Errorf("\nhave %s\nwant %s", k.Last(), want)
 	}
 }
 
@@ -126,8 +142,8 @@ func TestABadRecordIsAPermanentErrorWithFieldAndCause(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := open1(t, "compute: {"+c.compute+"}")
-			err := k.try(event("k", c.value, 0))
-			if err == nil || err.Error() != c.want || component.ClassOf(err) != component.Never || k.out != nil {
+			err := k.Try(0, bolttest.Event("k", c.value, 0))
+			if err == nil || err.Error() != c.want || component.ClassOf(err) != component.Never || k.Out != nil {
 				t.Errorf("class %v\nhave %v\nwant %s", component.ClassOf(err), err, c.want)
 			}
 		})
@@ -140,7 +156,7 @@ func TestANewVersionMayHaveOtherFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := f.add(event("k", "2", 0), []byte(`{"n":7,"other":[1],"raven-state":{"other":1}}`))
+	out, err := f.add(bolttest.Event("k", "2", 0), []byte(`{"n":7,"other":[1],"raven-state":{"other":1}}`))
 	if err != nil || string(out) != `{"n":8,"s":2}` {
 		t.Errorf("%s, %v", out, err)
 	}
@@ -152,7 +168,7 @@ func TestAFieldThatWasAnotherFunctionBeginsAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := event("k", `{"v":2,"n":4}`, 3)
+	r := bolttest.Event("k", `{"v":2,"n":4}`, 3)
 	fresh, err := f.add(r, f.init())
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +184,7 @@ func FuzzFolderReadsAnyAggregate(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	r := event("k", `{"v":2,"n":4}`, 3)
+	r := bolttest.Event("k", `{"v":2,"n":4}`, 3)
 	full, err := fd.add(r, fd.init())
 	if err != nil {
 		f.Fatal(err)
@@ -233,9 +249,9 @@ func TestExamplesRun(t *testing.T) {
 			}
 			k := open1(t, string(text))
 			for i := range 50 {
-				k.do("k", `{"total": 1.5, "customer": "c", "sku": "s", "quantity": -1, "page": "p"}`, int64(i)*3_600_000)
+				k.Do("k", `{"total": 1.5, "customer": "c", "sku": "s", "quantity": -1, "page": "p"}`, int64(i)*3_600_000)
 			}
-			if len(k.out) == 0 || k.last() == "" {
+			if len(k.Out) == 0 || k.Last() == "" {
 				t.Error("no result")
 			}
 		})

@@ -117,5 +117,5 @@ func open(c *Config, _ component.Env) (processor.Processor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open deduplicate: %w", err)
 	}
-	return aggregate.InBolt(aggregate.NewDeduplicate(o)), nil
+	return aggregate.NewDeduplicate(o), nil
 }

@@ -2,7 +2,6 @@ package streamjoin
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -11,34 +10,9 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"ravenswood.dev/internal/component"
-	"ravenswood.dev/internal/engine/processor"
-	"ravenswood.dev/internal/engine/store"
+	"ravenswood.dev/internal/component/bolttest"
 	"ravenswood.dev/internal/record"
 )
-
-// task is a context by itself, for a bolt called pay.
-type task struct {
-	processor.Context
-	state *store.State
-	now   time.Time
-	due   func(time.Time) error
-	out   []string
-}
-
-func (t *task) Bolt() string                        { return "pay" }
-func (t *task) KeyValue(name string) store.KeyValue { return t.state.KeyValue(name) }
-func (t *task) Windows(name string) store.Windows   { return t.state.Windows(name) }
-func (t *task) StreamTime() time.Time               { return t.now }
-func (t *task) Log() *slog.Logger                   { return slog.New(slog.DiscardHandler) }
-func (t *task) Emit(port int, r *record.Record) {
-	t.out = append(t.out, fmt.Sprintf("%d %s %s @%d", port, r.Key, r.Value, r.Time.UnixMilli()))
-}
-func (t *task) Schedule(clock processor.Clock, _ time.Duration, f func(time.Time) error) func() {
-	if clock == processor.StreamTime {
-		t.due = f
-	}
-	return func() {}
-}
 
 func configOf(t *testing.T, text string) *Config {
 	t.Helper()
@@ -49,41 +23,9 @@ func configOf(t *testing.T, text string) *Config {
 	return c
 }
 
-func open2(t *testing.T, text string) (*task, processor.Processor) {
+func open2(t *testing.T, text string) *bolttest.Task {
 	t.Helper()
-	c := configOf(t, text)
-	if problems := Definition().Check(c); problems != nil {
-		t.Fatal(problems)
-	}
-	specs := slices.Clone(Definition().Shape(c).Stores)
-	for i := range specs {
-		specs[i].Name = "pay-" + specs[i].Name
-	}
-	state, err := store.Open(store.Options{Specs: specs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := Definition().NewProcessor(c, component.Env{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	on := &task{state: state}
-	if err := p.Open(on); err != nil {
-		t.Fatal(err)
-	}
-	return on, p
-}
-
-func (t *task) arrive(p processor.Processor, side int, value string, at int64) error {
-	if now := time.UnixMilli(at); now.After(t.now) {
-		t.now = now
-		t.state.Observe(now)
-	}
-	r := &record.Record{Key: []byte("k"), Value: []byte(value), Format: record.JSON, Time: time.UnixMilli(at)}
-	if err := p.Process(side, r); err != nil || t.due == nil {
-		return err
-	}
-	return t.due(t.now)
+	return bolttest.Open(t, Definition(), configOf(t, text))
 }
 
 func TestResults(t *testing.T) {
@@ -106,35 +48,39 @@ func TestResults(t *testing.T) {
 			[]string{`0 k {"o":1,"both":true} @15`, `0 k {"both":false} @200`, `0 k {"o":2,"both":false} @100`, `0 k {"both":false} @300`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			on, p := open2(t, c.config)
+			on := open2(t, c.config)
 			for _, a := range story {
-				if err := on.arrive(p, a.side, a.value, a.at); err != nil {
+				if err := on.Try(a.side, bolttest.Event("k", a.value, a.at)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			slices.Sort(on.out)
+			var out []string
+			for _, o := range on.Out {
+				out = append(out, fmt.Sprintf("%s @%d", o, o.Time.UnixMilli()))
+			}
+			slices.Sort(out)
 			slices.Sort(c.want)
-			if !slices.Equal(on.out, c.want) {
-				t.Errorf("\nhave %q\nwant %q", on.out, c.want)
+			if !slices.Equal(out, c.want) {
+				t.Errorf("\nhave %q\nwant %q", out, c.want)
 			}
 		})
 	}
 }
 
 func TestBadRecordsArePermanentErrors(t *testing.T) {
-	on, p := open2(t, `{within: 10ms, set: {x: left.a + right.a}}`)
-	if err := on.arrive(p, 0, `{}`, 10); err != nil {
+	on := open2(t, `{within: 10ms, set: {x: left.a + right.a}}`)
+	if err := on.Try(0, bolttest.Event("k", `{}`, 10)); err != nil {
 		t.Fatal(err)
 	}
-	if err := on.arrive(p, 1, `{"a":1}`, 10); err == nil || component.ClassOf(err) != component.Never || !strings.HasPrefix(err.Error(), `set "x": `) {
+	if err := on.Try(1, bolttest.Event("k", `{"a":1}`, 10)); err == nil || component.ClassOf(err) != component.Never || !strings.HasPrefix(err.Error(), `set "x": `) {
 		t.Error(err)
 	}
-	err := p.Process(0, &record.Record{Key: []byte("k"), Value: []byte("hello"), Format: record.Text})
+	err := on.Try(0, &record.Record{Key: []byte("k"), Value: []byte("hello"), Format: record.Text})
 	if err == nil || component.ClassOf(err) != component.Never {
 		t.Error(err)
 	}
-	if on.out != nil {
-		t.Error(on.out)
+	if on.Out != nil {
+		t.Error(on.Out)
 	}
 }
 

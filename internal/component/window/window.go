@@ -9,12 +9,11 @@ import (
 	_ "embed"
 	"fmt"
 	"strconv"
-	"time"
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
-	settings "ravenswood.dev/internal/component/aggregate"
 	"ravenswood.dev/internal/component/check"
+	"ravenswood.dev/internal/component/windows"
 	"ravenswood.dev/internal/document"
 	"ravenswood.dev/internal/engine/aggregate"
 	"ravenswood.dev/internal/engine/processor"
@@ -27,13 +26,13 @@ var doc string
 
 // Config is the settings of the bolt.
 type Config struct {
-	Window     settings.Window `yaml:"window" required:"true" doc:"The windows."`
-	Collect    string          `yaml:"collect" default:"event" doc:"Expression; what is collected of each record." example:"{\"sku\": event.sku, \"at\": time}"`
-	Key        string          `yaml:"key" default:"group" enum:"group|windowed" doc:"Key of the result: that of the group, or key@start/end, one for each window, as a compacted topic needs it."`
-	MaxRecords int             `yaml:"maxRecords" default:"1000" doc:"Most records of a window; the others are only counted."`
-	MaxBytes   api.Size        `yaml:"maxBytes" default:"256KB" doc:"Most bytes of what is collected in a window; what does not fit is only counted."`
-	Retention  api.Duration    `yaml:"retention" default:"0" doc:"How long a window can be asked for after its start; 0 is a day at least."`
-	Store      string          `yaml:"store" default:"disk" enum:"disk|memory" doc:"Where the windows are kept."`
+	Window     windows.Window `yaml:"window" required:"true" doc:"The windows."`
+	Collect    string         `yaml:"collect" default:"event" doc:"Expression; what is collected of each record." example:"{\"sku\": event.sku, \"at\": time}"`
+	Key        string         `yaml:"key" default:"group" enum:"group|windowed" doc:"Key of the result: that of the group, or key@start/end, one for each window, as a compacted topic needs it."`
+	MaxRecords int            `yaml:"maxRecords" default:"1000" doc:"Most records of a window; the others are only counted."`
+	MaxBytes   api.Size       `yaml:"maxBytes" default:"256KB" doc:"Most bytes of what is collected in a window; what does not fit is only counted."`
+	Retention  api.Duration   `yaml:"retention" default:"0" doc:"How long a window can be asked for after its start; 0 is a day at least."`
+	Store      string         `yaml:"store" default:"disk" enum:"disk|memory" doc:"Where the windows are kept."`
 }
 
 // The bounds of the bounds: a window is written anew with each record.
@@ -53,7 +52,7 @@ func Definition() component.Definition {
 			{Title: "A customer's session as one record", YAML: `window: {window: {session: 30m, grace: 1m}, collect: event.page}`},
 			{Title: "Everything of a minute", YAML: `window: {window: {tumbling: 1m}, maxRecords: 500}`},
 		},
-	}, validate, shape, open), func(*Config) record.Format { return record.JSON })
+	}, validate, func(c *Config) component.Shape { return c.bolt().Shape() }, open), func(*Config) record.Format { return record.JSON })
 }
 
 func validate(c *Config) (problems []component.Problem) {
@@ -88,18 +87,13 @@ func (c *Config) collect() string {
 	return c.Collect
 }
 
-// outline is what the processor is made of but for its functions: enough to know its stores.
-func outline(c *Config) (aggregate.Options, error) {
-	spec, err := c.Window.Spec()
-	o := aggregate.Options{Window: &spec, Results: aggregate.Final, Retention: time.Duration(c.Retention), Memory: c.Store == "memory", Format: record.JSON}
-	if c.Key == "windowed" {
-		o.Keys = aggregate.KeyWindowed
-	}
-	return o, err
+// bolt is what the settings say besides what is collected.
+func (c *Config) bolt() windows.Bolt {
+	return windows.Bolt{Window: &c.Window, Results: "final", Key: c.Key, Store: c.Store, Retention: c.Retention}
 }
 
 func options(c *Config) (aggregate.Options, error) {
-	o, err := outline(c)
+	o, err := c.bolt().Options()
 	if err != nil {
 		return o, err
 	}
@@ -112,21 +106,12 @@ func options(c *Config) (aggregate.Options, error) {
 	return o, nil
 }
 
-// shape is asked of settings that have been checked, and of those that have not: then it has no stores.
-func shape(c *Config) component.Shape {
-	s := component.Shape{Keyed: true}
-	if o, err := outline(c); err == nil {
-		s.Stores = o.Stores()
-	}
-	return s
-}
-
 func open(c *Config, _ component.Env) (processor.Processor, error) {
 	o, err := options(c)
 	if err != nil {
 		return nil, fmt.Errorf("open window: %w", err)
 	}
-	return aggregate.InBolt(aggregate.New(o)), nil
+	return aggregate.New(o), nil
 }
 
 // basket collects records into {"count": n, "records": [...]}.

@@ -1,51 +1,21 @@
 package window
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"ravenswood.dev/internal/component"
-	"ravenswood.dev/internal/engine/processor"
-	"ravenswood.dev/internal/engine/store"
-	"ravenswood.dev/internal/record"
+	"ravenswood.dev/internal/component/bolttest"
 )
 
-// task runs one bolt as a task does.
-type task struct {
-	processor.Context
-	state *store.State
-	p     processor.Processor
-	now   time.Time
-	out   []string
-}
-
-// open1 opens a bolt with the defaults that the manifest fills in.
-func open1(t *testing.T, settings string) *task {
+func open1(t *testing.T, settings string) *bolttest.Task {
 	t.Helper()
-	c := configOf(t, settings)
-	d := Definition()
-	if problems := d.Check(c); problems != nil {
-		t.Fatal(problems)
-	}
-	state, err := store.Open(store.Options{Specs: placed(d.Shape(c).Stores)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := d.NewProcessor(c, component.Env{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &task{state: state, p: p}
-	if err := p.Open(k); err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return bolttest.Open(t, Definition(), configOf(t, settings))
 }
 
+// configOf reads settings with the defaults that the manifest fills in.
 func configOf(t *testing.T, settings string) *Config {
 	t.Helper()
 	c := &Config{Collect: "event", Key: "group", Store: "memory", MaxRecords: 1000, MaxBytes: 256 << 10}
@@ -53,24 +23,6 @@ func configOf(t *testing.T, settings string) *Config {
 		t.Fatal(err)
 	}
 	return c
-}
-
-func (k *task) Emit(port int, r *record.Record) {
-	k.out = append(k.out, fmt.Sprintf("%d %s %s", port, r.Key, r.Value))
-}
-func (k *task) KeyValue(name string) store.KeyValue { return k.state.KeyValue(name) }
-func (k *task) Windows(name string) store.Windows   { return k.state.Windows(name) }
-func (k *task) Sessions(name string) store.Sessions { return k.state.Sessions(name) }
-func (k *task) Bolt() string                        { return "b" }
-func (k *task) StreamTime() time.Time               { return k.now }
-
-func (k *task) do(key, value string, ms int64) error {
-	r := &record.Record{Key: []byte(key), Value: []byte(value), Format: record.JSON, Time: time.UnixMilli(ms)}
-	if r.Time.After(k.now) {
-		k.now = r.Time
-		k.state.Observe(k.now)
-	}
-	return k.p.Process(0, r)
 }
 
 func TestTheRecordsOfAWindowComeTogetherWhenItCloses(t *testing.T) {
@@ -94,11 +46,13 @@ func TestTheRecordsOfAWindowComeTogetherWhenItCloses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			k := open1(t, c.settings)
 			for _, in := range c.in {
-				if err := k.do(in.key, in.value, in.at); err != nil {
-					t.Fatal(err)
-				}
+				k.Do(in.key, in.value, in.at)
 			}
-			if have := strings.Join(k.out, "; "); have != c.want {
+			var out []string
+			for _, o := range k.Out {
+				out = append(out, o.String())
+			}
+			if have := strings.Join(out, "; "); have != c.want {
 				t.Errorf("\nhave %s\nwant %s", have, c.want)
 			}
 		})
@@ -107,7 +61,7 @@ func TestTheRecordsOfAWindowComeTogetherWhenItCloses(t *testing.T) {
 
 func TestAnExpressionThatFailsIsAPermanentError(t *testing.T) {
 	k := open1(t, `{window: {tumbling: 10ms}, collect: event.a}`)
-	if err := k.do("k", `{}`, 0); err == nil || component.ClassOf(err) != component.Never {
+	if err := k.Try(0, bolttest.Event("k", `{}`, 0)); err == nil || component.ClassOf(err) != component.Never {
 		t.Errorf("have %v", err)
 	}
 }
@@ -140,20 +94,10 @@ func TestExamplesRun(t *testing.T) {
 		}
 		k := open1(t, string(text))
 		for i := range 3 {
-			if err := k.do("k", `{"page": "p"}`, int64(i)*7_200_000); err != nil {
-				t.Errorf("%s: %v", e.Title, err)
-			}
+			k.Do("k", `{"page": "p"}`, int64(i)*7_200_000)
 		}
-		if len(k.out) != 2 {
-			t.Errorf("%s: %q", e.Title, k.out)
+		if len(k.Out) != 2 {
+			t.Errorf("%s: %q", e.Title, k.Out)
 		}
 	}
-}
-
-// placed names stores as a plan does.
-func placed(specs []store.Spec) []store.Spec {
-	for i := range specs {
-		specs[i].Name = strings.TrimSuffix("b-"+specs[i].Name, "-")
-	}
-	return specs
 }

@@ -24,11 +24,14 @@ import (
 // PortLate is the port of records that come too late for every window they could fall into, as they came.
 const PortLate = 1
 
-// The names of the stores of a bolt, within the bolt.
+// The names of the stores of a bolt, within the bolt; see store.NameOf.
 const (
 	StoreMain = ""     // what can be asked for: the groups, or the windows
 	StoreOpen = "open" // of final results and of what waits: what has not been given out yet
 )
+
+// own is the name in the plan of a store of the bolt at work.
+func own(c processor.Context, name string) string { return store.NameOf(c.Bolt(), name) }
 
 // Fold takes a record into the aggregate of its group, or out of it. Aggregate is nil if there is none. It returns the new
 // one: fresh bytes, the record's, or aggregate itself if nothing changed; nil says that the group is gone. It writes into
@@ -181,7 +184,7 @@ func (a *Aggregate) Open(c processor.Context) error {
 	a.ctx = c
 	switch w := a.o.Window; {
 	case w == nil:
-		a.mode = &groups{Aggregate: a, kv: c.KeyValue(StoreMain)}
+		a.mode = &groups{Aggregate: a, kv: c.KeyValue(own(c, StoreMain))}
 	case w.Kind == window.Session:
 		a.mode = newSessions(a, c)
 	case w.Kind == window.Sliding:

@@ -63,7 +63,7 @@ func (d *Deduplicate) Open(c processor.Context) error {
 	if err := d.o.Check(); err != nil {
 		return err
 	}
-	d.ctx, d.seen = c, c.Windows(StoreMain)
+	d.ctx, d.seen = c, c.Windows(own(c, StoreMain))
 	return nil
 }
 

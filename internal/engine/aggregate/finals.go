@@ -19,7 +19,7 @@ type finals struct {
 }
 
 func newFinals(a *Aggregate, c processor.Context, of func(time.Time, store.Entry) window.Window, keep func([]byte, window.Window, store.Entry)) *finals {
-	return &finals{Aggregate: a, pending: pending{kv: c.KeyValue(StoreOpen)}, of: of, keep: keep}
+	return &finals{Aggregate: a, pending: pending{kv: c.KeyValue(own(c, StoreOpen))}, of: of, keep: keep}
 }
 
 // close gives out all windows that have closed by now. R is the record that moved the time: results have its origin.

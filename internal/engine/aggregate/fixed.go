@@ -21,7 +21,7 @@ type fixed struct {
 var errRemoveFromWindow = errors.New("a row of a table was removed from the group, which windows cannot do: nobody knows when it was added")
 
 func newFixed(a *Aggregate, c processor.Context) *fixed {
-	f := &fixed{Aggregate: a, spec: *a.o.Window, main: c.Windows(StoreMain)}
+	f := &fixed{Aggregate: a, spec: *a.o.Window, main: c.Windows(own(c, StoreMain))}
 	if a.o.Results == Final {
 		f.final = newFinals(a, c, func(start time.Time, _ store.Entry) window.Window { return f.spec.From(start) },
 			func(key []byte, w window.Window, e store.Entry) { f.main.Put(key, w.Start, 0, e) })

@@ -210,7 +210,7 @@ func TestResultIsWhatGoesOn(t *testing.T) {
 	b := open1(t, o)
 	out := append(b.do(rec("k", "a", 1)), b.do(rec("k", "b", 2))...)
 	wantLines(t, show(out), "0 k -->A @1", "0 k A->AB @2")
-	if e, _ := b.state.KeyValue(StoreMain).Get([]byte("k")); string(e.Value) != "ab" {
+	if e, _ := b.state.KeyValue("b").Get([]byte("k")); string(e.Value) != "ab" {
 		t.Errorf("the store holds %q", e.Value)
 	}
 }

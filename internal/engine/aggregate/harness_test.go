@@ -38,6 +38,9 @@ type emitted struct {
 
 func newBench(tb failer, specs []store.Spec, make func() processor.Processor) *bench {
 	tb.Helper()
+	for i := range specs {
+		specs[i].Name = store.NameOf("b", specs[i].Name)
+	}
 	state, err := store.Open(store.Options{Specs: specs})
 	if err != nil {
 		tb.Fatal(err)

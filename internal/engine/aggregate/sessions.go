@@ -27,7 +27,7 @@ type session struct {
 }
 
 func newSessions(a *Aggregate, c processor.Context) *sessions {
-	s := &sessions{Aggregate: a, spec: *a.o.Window, main: c.Sessions(StoreMain)}
+	s := &sessions{Aggregate: a, spec: *a.o.Window, main: c.Sessions(own(c, StoreMain))}
 	if a.o.Results == Final {
 		s.final = newFinals(a, c, func(start time.Time, e store.Entry) window.Window { return window.Window{Start: start, End: e.Time} },
 			func(key []byte, w window.Window, e store.Entry) { s.main.Put(key, w.Start, w.End, e) })

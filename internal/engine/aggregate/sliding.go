@@ -55,7 +55,7 @@ type change struct {
 }
 
 func newSliding(a *Aggregate, c processor.Context) *sliding {
-	s := &sliding{Aggregate: a, spec: *a.o.Window, main: c.Windows(StoreMain)}
+	s := &sliding{Aggregate: a, spec: *a.o.Window, main: c.Windows(own(c, StoreMain))}
 	if a.o.Results == Final {
 		s.final = newFinals(a, c, func(start time.Time, _ store.Entry) window.Window { return s.spec.From(start) },
 			func(key []byte, w window.Window, e store.Entry) { s.main.Put(key, w.Start, seqOpen, e) })

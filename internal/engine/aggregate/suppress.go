@@ -63,7 +63,7 @@ func (s *Suppress) Open(c processor.Context) error {
 	if err := s.o.Check(); err != nil {
 		return err
 	}
-	s.ctx, s.pending = c, pending{kv: c.KeyValue(StoreMain)}
+	s.ctx, s.pending = c, pending{kv: c.KeyValue(own(c, StoreMain))}
 	return nil
 }
 

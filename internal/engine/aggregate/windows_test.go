@@ -108,15 +108,15 @@ func TestAClosedWindowCanBeAskedFor(t *testing.T) {
 	o.Window, o.Results = &window.Spec{Size: 10 * ms}, Final
 	b := open1(t, o)
 	b.do(rec("k", "v", 5))
-	if _, ok := b.Windows(StoreMain).Get([]byte("k"), at(0), 0); ok {
+	if _, ok := b.Windows("b").Get([]byte("k"), at(0), 0); ok {
 		t.Error("an open window is in the table of final results")
 	}
 	b.do(rec("l", "w", 15))
-	if e, ok := b.Windows(StoreMain).Get([]byte("k"), at(0), 0); !ok || string(e.Value) != "v" {
+	if e, ok := b.Windows("b").Get([]byte("k"), at(0), 0); !ok || string(e.Value) != "v" {
 		t.Errorf("the closed window is %q %v", e.Value, ok)
 	}
 	n := 0
-	for range b.KeyValue(StoreOpen).Range(nil, nil) {
+	for range b.KeyValue("b-open").Range(nil, nil) {
 		n++
 	}
 	if n != 3 {

@@ -13,7 +13,7 @@ func TestWhatWaitsSurvivesARestartFromDisk(t *testing.T) {
 	cfg := within(Left, 5, 5, 0)
 	var specs []store.Spec
 	for _, s := range cfg.Stores() {
-		s.Name = storeName("j", s.Name)
+		s.Name = store.NameOf("j", s.Name)
 		specs = append(specs, s)
 	}
 	dir, out := t.TempDir(), lines{}

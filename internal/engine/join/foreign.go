@@ -122,7 +122,7 @@ type subscriptions struct {
 func (s *subscriptions) Open(c processor.Context) error {
 	s.c, s.right = c, s.cfg.Right.open(c)
 	s.tell(c, s.cfg.Dropped)
-	s.known = c.KeyValue(storeName(c.Bolt(), ""))
+	s.known = c.KeyValue(store.NameOf(c.Bolt(), ""))
 	return nil
 }
 
@@ -190,7 +190,7 @@ type resolver struct {
 func (j *resolver) Open(c processor.Context) error {
 	j.c, j.left = c, j.cfg.Left.open(c)
 	j.tell(c, j.cfg.Dropped)
-	j.results = c.KeyValue(storeName(c.Bolt(), ""))
+	j.results = c.KeyValue(store.NameOf(c.Bolt(), ""))
 	return nil
 }
 

@@ -42,14 +42,6 @@ const (
 // that there is no entry.
 type Joiner func(key, left, right []byte) ([]byte, error)
 
-// storeName is how the plan knows a store of a bolt.
-func storeName(bolt, name string) string {
-	if name == "" {
-		return bolt
-	}
-	return bolt + "-" + name
-}
-
 // present is a value that is there: never nil.
 func present(b []byte) []byte {
 	if b == nil {

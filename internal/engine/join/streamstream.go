@@ -90,13 +90,13 @@ func (j *streamStream) Open(c processor.Context) error {
 	j.c = c
 	j.tell(c, j.cfg.Dropped)
 	j.buffers = [2]store.Windows{
-		leftSide:  c.Windows(storeName(c.Bolt(), leftBuffer)),
-		rightSide: c.Windows(storeName(c.Bolt(), rightBuffer)),
+		leftSide:  c.Windows(store.NameOf(c.Bolt(), leftBuffer)),
+		rightSide: c.Windows(store.NameOf(c.Bolt(), rightBuffer)),
 	}
 	if j.cfg.Type == Inner {
 		return nil
 	}
-	j.waiting = c.KeyValue(storeName(c.Bolt(), waiting))
+	j.waiting = c.KeyValue(store.NameOf(c.Bolt(), waiting))
 	j.earliest = [2]int64{math.MinInt64, math.MinInt64}
 	c.Schedule(processor.StreamTime, time.Millisecond, j.close)
 	c.Schedule(processor.WallClock, closingPause, j.close) // what was too much at once, also by who worked here before

@@ -39,7 +39,7 @@ type table struct {
 func (t *table) Open(c processor.Context) error {
 	t.c = c
 	t.tell(c, t.cfg.Dropped)
-	t.entries = c.KeyValue(storeName(c.Bolt(), t.cfg.Store.Name))
+	t.entries = c.KeyValue(store.NameOf(c.Bolt(), t.cfg.Store.Name))
 	return nil
 }
 
@@ -92,7 +92,7 @@ type versionedTable struct {
 func (t *versionedTable) Open(c processor.Context) error {
 	t.c = c
 	t.tell(c, t.cfg.Dropped)
-	t.versions = c.Versions(storeName(c.Bolt(), t.cfg.Store.Name))
+	t.versions = c.Versions(store.NameOf(c.Bolt(), t.cfg.Store.Name))
 	return nil
 }
 

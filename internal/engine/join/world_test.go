@@ -30,7 +30,7 @@ func newWorld(t rapid.TB, own stores) *world {
 	var specs []store.Spec
 	for bolt, list := range own {
 		for _, s := range list {
-			s.Name = storeName(bolt, s.Name)
+			s.Name = store.NameOf(bolt, s.Name)
 			specs = append(specs, s)
 		}
 	}

@@ -32,8 +32,9 @@ type Context interface {
 	// given away. Emit may be called from Process and from scheduled functions only.
 	Emit(port int, r *record.Record)
 
-	// The stores of the stage, by name: the processor's own and those that its shape says it reads. A wrong name or
-	// kind is a programming error and panics when the task is opened. Stores of global tables are read-only.
+	// The stores of the stage, by their names in the plan: the processor's own, which are store.NameOf(Bolt(), …), and those
+	// that its shape says it reads. A wrong name or kind is a programming error and panics when the task is opened. Stores of
+	// global tables are read-only.
 	KeyValue(name string) store.KeyValue
 	Windows(name string) store.Windows
 	Sessions(name string) store.Sessions

@@ -1,4 +1,7 @@
-package aggregate
+// Package windows is the settings of bolts that aggregate in windows, and what they say of the processor, in one place.
+//
+// Everything is a value. Do not assume that settings have been checked: a shape is asked of those that have not.
+package windows
 
 import (
 	"fmt"
@@ -7,7 +10,9 @@ import (
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/engine/aggregate"
 	"ravenswood.dev/internal/engine/window"
+	"ravenswood.dev/internal/record"
 )
 
 // Window is the settings of windows: exactly one of the four kinds.
@@ -64,4 +69,40 @@ func (w Window) hint() string {
 		return "a name such as Europe/London, with tumbling: 1d"
 	}
 	return "for example window: {tumbling: 1h, grace: 5m}"
+}
+
+// Bolt is what the settings of a bolt say of its aggregate besides its functions.
+type Bolt struct {
+	Window    *Window // nil: one aggregate for each key, for ever
+	Results   string  // changes, final
+	Key       string  // group, windowed
+	Store     string  // disk, memory
+	Retention api.Duration
+	Table     bool
+}
+
+// Options are those of the processor, but for its functions: enough to know its stores.
+func (b Bolt) Options() (aggregate.Options, error) {
+	o := aggregate.Options{Table: b.Table, Retention: time.Duration(b.Retention), Memory: b.Store == "memory", Format: record.JSON}
+	if b.Results == "final" {
+		o.Results = aggregate.Final
+	}
+	if b.Key == "windowed" {
+		o.Keys = aggregate.KeyWindowed
+	}
+	if b.Window == nil {
+		return o, nil
+	}
+	spec, err := b.Window.Spec()
+	o.Window = &spec
+	return o, err
+}
+
+// Shape is that of the bolt; one whose settings are wrong has no stores.
+func (b Bolt) Shape() component.Shape {
+	s := component.Shape{Keyed: true}
+	if o, err := b.Options(); err == nil {
+		s.Stores = o.Stores()
+	}
+	return s
 }
