@@ -76,7 +76,7 @@ func serveTables(t *testing.T) (*oneTask, string) {
 	}
 	task := &oneTask{plan: plan, state: state}
 	service := tables.New(tables.Options{ID: "here", Engines: func() []tables.Engine { return []tables.Engine{task} }, Log: changelog{}})
-	server := httptest.NewServer(service.Handler(""))
+	server := httptest.NewServer(service.Handler())
 	t.Cleanup(func() {
 		_ = service.Close()
 		server.Close()

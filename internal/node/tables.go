@@ -37,4 +37,4 @@ func (n *Node) askable() []tables.Engine {
 }
 
 // Tables serves questions about tables, and takes records.
-func (n *Node) Tables() http.Handler { return n.tables.Handler("") }
+func (n *Node) Tables() http.Handler { return n.tables.Handler() }

@@ -66,7 +66,7 @@ type Owner struct {
 // Instance is a process of the topology.
 type Instance struct {
 	ID      string
-	Address string // host:port at which it answers others; empty if it answers nobody
+	Address string // what it told its group: host:port of its admin API, or what Announced says; empty: it answers nobody
 	Local   bool   // it is this process
 }
 

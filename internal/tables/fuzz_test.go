@@ -19,7 +19,7 @@ func alone(t *testing.T) http.Handler {
 		s.KeyValue("users").Put([]byte("k"), store.Entry{Value: []byte("1"), Time: at(1)})
 		s.Windows("hours").Put([]byte("k"), at(60), 0, store.Entry{Value: []byte("1"), Time: at(61)})
 	})
-	return p.service.Handler("")
+	return p.service.Handler()
 }
 
 func FuzzQuestion(f *testing.F) {

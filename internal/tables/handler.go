@@ -2,11 +2,13 @@ package tables
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"ravenswood.dev/stream/tables"
@@ -18,7 +20,7 @@ const (
 	partsBodyMax   = 4 << 20
 )
 
-// Handler serves the questions:
+// Handler serves everything, to whoever asks; who may ask at all is the caller's to decide:
 //
 //	GET  /v1/tables                                      the tables of all topologies that run here
 //	GET  /v1/topologies/{t}/tables                       those of one
@@ -27,9 +29,24 @@ const (
 //	GET  /v1/topologies/{t}/tables/{name}/{key}/windows  from, to, limit, cursor; also sessions and versions
 //	POST /v1/topologies/{t}/tables/{name}/parts          what processes ask each other
 //	POST /v1/topics/{topic}/records                      {"records": [{"key": "k", "value": {…}}]}
-//
-// With a token, only requests that bear it are served. Who may ask at all otherwise is the caller's to decide.
-func (s *Service) Handler(token string) http.Handler {
+func (s *Service) Handler() http.Handler {
+	mux := s.questionMux()
+	mux.HandleFunc("POST /v1/topics/{topic}/records", s.serveProduce)
+	return mux
+}
+
+// Questions serves the questions to whoever bears the token, which must not be empty, and nothing else: records are
+// written to the cluster, which knows who may.
+func (s *Service) Questions(token string) http.Handler {
+	mux := s.questionMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, &tables.Error{Status: http.StatusNotFound, Code: tables.BadRequest, Message: fmt.Sprintf("serve %s %q: only questions about tables are answered here", r.Method, clip(r.URL.Path)),
+			Hint: "the process's admin API, on its own machine, has the rest; records are written to the cluster"})
+	})
+	return s.bearing(token, mux)
+}
+
+func (s *Service) questionMux() *http.ServeMux {
 	const table = "/v1/topologies/{topology}/tables/{table}"
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/tables", s.listAll)
@@ -40,17 +57,19 @@ func (s *Service) Handler(token string) http.Handler {
 		mux.HandleFunc("GET "+table+"/{key}/"+string(f), s.question(func(p *params, _ *target) (*query, error) { return readSpan(p, f) }))
 	}
 	mux.HandleFunc("POST "+table+"/parts", s.serveParts)
-	mux.HandleFunc("POST /v1/topics/{topic}/records", s.serveProduce)
-	if token == "" {
-		return mux
-	}
-	return s.bearing(token, mux)
+	return mux
 }
 
+// bearing lets nobody in without the token. A stranger learns nothing, not even what there is, and does not keep the
+// connection. Digests are compared, so that the time it takes does not depend on the token, nor on its length.
 func (s *Service) bearing(token string, next http.Handler) http.Handler {
-	want := []byte("Bearer " + token)
+	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		got := sha256.Sum256([]byte(given))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			w.Header().Set("Connection", "close")
 			s.fail(w, &tables.Error{Status: http.StatusUnauthorized, Code: tables.Forbidden, Message: "ask a table: the token is missing or wrong"})
 			return
 		}

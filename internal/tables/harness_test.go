@@ -112,7 +112,7 @@ func (c *cluster) start(t *testing.T, id string) *process {
 		running: map[int32]*store.State{}, restoring: map[int32]*store.State{}, copies: map[int32]*store.State{}, positions: map[kafka.TopicPartition]int64{},
 	}
 	p.service = tables.New(tables.Options{ID: id, Engines: func() []tables.Engine { return []tables.Engine{p} }, Log: c.log, Logger: slog.New(slog.DiscardHandler)})
-	handler := p.service.Handler("")
+	handler := p.service.Handler()
 	p.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && r.Header.Get("Raven-Asked-By") != "" {
 			p.mu.Lock()

@@ -3,7 +3,9 @@ package tables
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -55,26 +57,55 @@ func (s *Service) put(ctx context.Context, t *target, q *query, g *group) (*part
 
 // pass asks another process.
 func (s *Service) pass(ctx context.Context, t *target, to Instance, ask partsRequest) (*parts, error) {
+	request, err := s.asking(ctx, t, to, ask)
+	if err != nil {
+		s.complain(to, err)
+		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		if _, distrusted := errors.AsType[*tls.CertificateVerificationError](err); distrusted {
+			s.complain(to, err)
+		}
+		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusUnauthorized {
+		err := errors.New("it wants another token than this process has")
+		s.complain(to, err)
+		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+	}
+	return readParts(response, to)
+}
+
+// asking is the request that puts a question to another process.
+func (s *Service) asking(ctx context.Context, t *target, to Instance, ask partsRequest) (*http.Request, error) {
+	at, err := s.peers.endpointOf(to.Address)
+	if err != nil {
+		return nil, err
+	}
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return nil, fmt.Errorf("write question: %w", err)
 	}
-	target := "http://" + to.Address + "/v1/topologies/" + url.PathEscape(t.plan.Name) + "/tables/" + url.PathEscape(t.table.Name) + "/parts"
+	target := at.url + "/v1/topologies/" + url.PathEscape(t.plan.Name) + "/tables/" + url.PathEscape(t.table.Name) + "/parts"
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set(askedBy, s.id)
-	if s.token != "" {
-		request.Header.Set("Authorization", "Bearer "+s.token)
+	if at.listener {
+		request.Header.Set("Authorization", "Bearer "+s.peers.Token)
 	}
-	response, err := s.client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+	return request, nil
+}
+
+// complain tells whoever runs the processes what does not pass by itself: their tokens or certificates do not fit.
+func (s *Service) complain(of Instance, err error) {
+	if s.faults.due(time.Now()) {
+		s.logger.Warn("another process cannot be asked for its part of a table", "process", of.ID, "address", of.Address, "err", err)
 	}
-	defer response.Body.Close()
-	return readParts(response, to)
 }
 
 func readParts(response *http.Response, to Instance) (*parts, error) {

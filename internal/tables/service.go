@@ -2,7 +2,6 @@ package tables
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -15,7 +14,7 @@ type Options struct {
 	ID      string          // of this process, as in the engines' Instances
 	Engines func() []Engine // what runs here now; called for every question
 	Log     Log             // the log, for waiting, watching and writing
-	Token   string          // bearer token that the other processes want, if they do
+	Peers   Peers           // how the other processes are asked
 	Logger  *slog.Logger    // nil: nothing is logged
 }
 
@@ -35,8 +34,9 @@ type Service struct {
 	engines func() []Engine
 	log     Log
 	logger  *slog.Logger
-	token   string
+	peers   Peers
 	client  *http.Client
+	faults  complaints
 
 	questions, parts, watches gate
 	closed                    chan struct{}
@@ -45,20 +45,11 @@ type Service struct {
 
 // New makes a Service.
 func New(o Options) *Service {
-	transport := &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		MaxIdleConnsPerHost: fanOutMax, MaxConnsPerHost: questionsMax, IdleConnTimeout: time.Minute,
-		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		id: o.ID, engines: o.Engines, log: o.Log, logger: o.Logger, token: o.Token,
-		client: &http.Client{
-			Transport:     transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		id: o.ID, engines: o.Engines, log: o.Log, logger: o.Logger, peers: o.Peers, client: newPeerClient(o.Peers.TLS),
 		questions: make(gate, questionsMax), parts: make(gate, partsMax), watches: make(gate, watchesMax),
 		closed: make(chan struct{}),
 	}

@@ -3,6 +3,7 @@ package tables
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,16 +13,22 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // answerMax bounds what is read of an answer: a page, which is bounded itself but for one value of any size.
 const answerMax = 96 << 20
 
-// Options change what a Client does. The zero value will do.
+// Options change what a Client does. The zero value will do on the machine of the processes.
 type Options struct {
-	Token string       // sent as a bearer token, if the processes want one
-	HTTP  *http.Client // nil takes one of its own; redirects are never followed
+	// Token is what processes want at their tables listeners. It is sent by https, to this machine, and where the address
+	// says http:// in so many letters.
+	Token string
+	// TLS says whose certificates are believed, for addresses of https; nil: those of the system's authorities.
+	TLS *tls.Config
+	// HTTP is the client to use instead of one of its own; TLS is its business then. Redirects are never followed.
+	HTTP *http.Client
 }
 
 // Client asks processes that run topologies.
@@ -31,10 +38,10 @@ type Client struct {
 	http      *http.Client
 }
 
-// NewClient makes a client of the processes at these addresses (host:port of their admin APIs). The first one that
-// answers is taken, for each question anew; one is enough.
+// NewClient makes a client of the processes at these addresses: host:port of their admin APIs, on their own machine, or
+// https://host:port of their tables listeners. The first one that answers is taken, for each question anew; one is enough.
 func NewClient(o Options, addresses ...string) *Client {
-	h := http.Client{Transport: newTransport()}
+	h := http.Client{Transport: newTransport(o.TLS)}
 	if o.HTTP != nil {
 		h = *o.HTTP
 	}
@@ -46,13 +53,16 @@ func NewClient(o Options, addresses ...string) *Client {
 // open one for most of them.
 const connectionsKept = 64
 
-func newTransport() http.RoundTripper {
+func newTransport(config *tls.Config) http.RoundTripper {
 	usual, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		return http.DefaultTransport // the program has its own ideas
 	}
 	t := usual.Clone()
 	t.MaxIdleConnsPerHost = connectionsKept
+	if config != nil {
+		t.TLSClientConfig = config.Clone()
+	}
 	return t
 }
 
@@ -264,6 +274,26 @@ func notConnected(err error) bool {
 	return ok && op.Op == "dial"
 }
 
+// base is the URL of an address. A token is not sent where others could read it because somebody forgot to say https.
+func (c *Client) base(address string) (string, error) {
+	if strings.HasPrefix(address, "https://") || strings.HasPrefix(address, "http://") {
+		return strings.TrimSuffix(address, "/"), nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", errAddress
+	}
+	if ip := net.ParseIP(host); c.token != "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", errTokenInTheClear
+	}
+	return "http://" + address, nil
+}
+
+var (
+	errAddress         = errors.New("want host:port or https://host:port")
+	errTokenInTheClear = errors.New("a token is sent by https; say https:// before the address, or http:// if others may read it")
+)
+
 func (c *Client) do(ctx context.Context, address, method, path string, query url.Values, body any) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
@@ -273,7 +303,11 @@ func (c *Client) do(ctx context.Context, address, method, path string, query url
 		}
 		content = bytes.NewReader(raw)
 	}
-	target := "http://" + address + path
+	base, err := c.base(address)
+	if err != nil {
+		return nil, err
+	}
+	target := base + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
@@ -315,6 +349,9 @@ func refusal(status int, raw []byte) error {
 	said := &Error{Status: status}
 	if json.Unmarshal(raw, said) == nil && said.Message != "" {
 		return said
+	}
+	if status == http.StatusBadRequest && bytes.Contains(raw, []byte("HTTP request to an HTTPS server")) { // Go's own words
+		return &Error{Status: status, Code: BadRequest, Message: "ask the process: it speaks TLS", Hint: "say https:// before its address"}
 	}
 	return &Error{Status: status, Code: Failed, Message: fmt.Sprintf("ask the process: it answered %d %s", status, http.StatusText(status))}
 }

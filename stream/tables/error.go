@@ -1,6 +1,11 @@
 package tables
 
-import "fmt"
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // Code says for good what is wrong, for programs.
 type Code string
@@ -40,13 +45,32 @@ func (e *Error) Is(target error) bool {
 // The error that callers ask for most.
 var ErrNoKey error = &Error{Code: NoKey}
 
-// UnreachableError says that no process answers.
+// UnreachableError says that no process answers, or that who answers cannot be believed.
 type UnreachableError struct {
 	Address string
 	Err     error
 }
 
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("ask the process at %q: nobody answers there", e.Address)
+	why := e.wrong()
+	if why == "" {
+		why = "nobody answers there"
+	}
+	return fmt.Sprintf("ask the process at %q: %s", e.Address, why)
 }
+
+// wrong says what a person has to mend; empty: it may pass by itself.
+func (e *UnreachableError) wrong() string {
+	distrusted, ok := errors.AsType[*tls.CertificateVerificationError](e.Err)
+	switch {
+	case ok:
+		return fmt.Sprintf("its certificate is not believed: %s", distrusted.Err)
+	case errors.Is(e.Err, errAddress), errors.Is(e.Err, errTokenInTheClear):
+		return e.Err.Error()
+	case e.Err != nil && strings.HasSuffix(e.Err.Error(), "server gave HTTP response to HTTPS client"): // Go's own words
+		return "it does not speak TLS"
+	}
+	return ""
+}
+
 func (e *UnreachableError) Unwrap() error { return e.Err }

@@ -66,7 +66,8 @@ type ProduceAnswer struct {
 }
 
 // Produce writes records to a topic, each by itself: an error does not mean that none was written. The token is for
-// Ask.After.
+// Ask.After. Only admin APIs take records. Whoever asks a tables listener writes with a Kafka client, and makes the token
+// of where the records went: see NewToken.
 func (c *Client) Produce(ctx context.Context, topic string, records ...Record) (Token, error) {
 	request := ProduceRequest{}
 	for _, r := range records {

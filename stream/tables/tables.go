@@ -5,7 +5,12 @@
 //	users := tables.Of(client.Table("shop", "users"), stream.String(), stream.JSON[User]())
 //	user, err := users.Get(ctx, "u-17", tables.Ask{})
 //
-// Any process of a topology answers for all of them. A Client, and what is made of it, may be used concurrently.
+// Any process of a topology answers for all of them: at its admin API on its own machine, and from elsewhere at its tables
+// listener, if it has one, with a token:
+//
+//	client := tables.NewClient(tables.Options{Token: token}, "https://w1.example.com:19443", "https://w2.example.com:19443")
+//
+// A Client, and what is made of it, may be used concurrently.
 //
 // What is read is committed. It may be behind what was written a moment ago: a question that must see a write says so
 // with Ask.After. While a task moves from one process to another a copy that is behind may answer; the answer says so,

@@ -75,6 +75,9 @@ type watching struct {
 
 // isFinal says whether asking again would not help.
 func isFinal(err error) bool {
+	if unreachable, ok := errors.AsType[*UnreachableError](err); ok && unreachable.wrong() != "" {
+		return true
+	}
 	refused, ok := errors.AsType[*Error](err)
 	return ok && refused.Code != NotReady && refused.Code != Busy && refused.Code != Failed
 }
