@@ -77,14 +77,16 @@ type Engine struct {
 	globals          *globals
 	standbys         *standbys
 	snapshots        *snapshots
+	keeper           *keeper
 	board            *board
 	feeds            []*feed
 	deliveries       []*delivery
 	bolts            []*boltStats
 	admin            *kafka.Admin
-	letters          *kgo.Client       // writes the dead letters of deliveries
-	limits           map[string]int32  // largest record by topic, as the log has it
-	topicIDs         map[string]string // the log's own names of the topics
+	letters          *kgo.Client              // writes the dead letters of deliveries
+	limits           map[string]int32         // largest record by topic, as the log has it
+	topicIDs         map[string]string        // the log's own names of the topics
+	keeps            map[string]time.Duration // by topic: how long it keeps deletions
 	parkedPartitions int32
 
 	counters      counters
@@ -109,12 +111,13 @@ func New(plan *topology.Plan, env Env) (*Engine, error) {
 	if env.ID == "" {
 		return nil, errors.New("prepare topology: the process has no id")
 	}
-	e := &Engine{plan: plan, env: env, log: env.Log.With("topology", plan.Name)}
+	e := &Engine{plan: plan, env: env, log: env.Log.With("topology", plan.Name), keeps: make(map[string]time.Duration)}
 	e.state.Store("starting")
 	e.states = newStates(plan, filepath.Join(env.StateDir, "stores", env.ID), e.originOf, e.log)
 	e.globals = newGlobals(e)
 	e.standbys = newStandbys(e)
 	e.board = newBoard()
+	e.keeper = newKeeper(e)
 	e.wantHorizon = make(chan struct{}, 1)
 	for _, b := range plan.Bolts {
 		e.bolts = append(e.bolts, &boltStats{name: b.Name})
@@ -159,6 +162,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.state.Store("failed")
 		return err
 	}
+	e.keeper.begin(ctx)
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	e.cancel = cancel
@@ -187,6 +191,7 @@ func (e *Engine) runAll(ctx context.Context) error {
 	around.Go(func() { e.purge(live) })
 	around.Go(func() { e.watchHorizon(live) })
 	around.Go(func() { e.snapshots.run(live) })
+	around.Go(func() { e.keeper.run(live) })
 	drain := make(chan struct{})
 	var delivering sync.WaitGroup
 	for _, d := range e.deliveries {
@@ -279,6 +284,7 @@ func (e *Engine) learnTopics(ctx context.Context) error {
 			return fmt.Errorf("find topic %q: it does not exist", t.Name)
 		}
 		ids[t.Name] = have.ID
+		e.keeps[t.Name] = keepsDeletions(have.Config)
 		if n, err := strconv.ParseInt(have.Config["max.message.bytes"], 10, 32); err == nil {
 			limits[t.Name] = int32(n)
 		}

@@ -3,9 +3,11 @@ package engine
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/kafka"
@@ -80,7 +82,12 @@ func (g *globals) open(ctx context.Context) error {
 
 func (g *globals) openTable(ctx context.Context, plan *topology.Global) error {
 	e := g.engine
+	asked := time.Now()
 	ends, err := e.admin.StableOffsets(ctx, plan.Topic)
+	if err != nil {
+		return fmt.Errorf("open global table %q: %w", plan.Name, err)
+	}
+	starts, err := e.admin.StartOffsets(ctx, plan.Topic)
 	if err != nil {
 		return fmt.Errorf("open global table %q: %w", plan.Name, err)
 	}
@@ -100,6 +107,9 @@ func (g *globals) openTable(ctx context.Context, plan *topology.Global) error {
 	if t.state, err = e.states.openAt(opts); err != nil {
 		return fmt.Errorf("open global table %q: %w", plan.Name, err)
 	}
+	if err := t.fit(starts, e.keeps[plan.Topic], asked, e.log); err != nil {
+		return fmt.Errorf("open global table %q: %w", plan.Name, err)
+	}
 	t.reader = t.state.Reader()
 	g.mu.Lock()
 	g.tables[plan.Topic] = t
@@ -108,6 +118,35 @@ func (g *globals) openTable(ctx context.Context, plan *topology.Global) error {
 		g.follower.Add(tp.Topic, tp.Partition, t.state.Checkpoint(t.cursor(tp.Partition)))
 	}
 	return nil
+}
+
+// fit empties the table if a part of it can't go on where it stands, or if an emptying of before was not finished.
+func (t *globalTable) fit(starts map[kafka.TopicPartition]int64, keeps time.Duration, now time.Time, log *slog.Logger) error {
+	empty := false
+	for tp, end := range t.ends {
+		name := t.cursor(tp.Partition)
+		s := standing{at: t.state.Checkpoint(name), current: t.state.Current(name), start: starts[tp], end: end, to: end, keeps: keeps}
+		if why := s.unfit(now); why != "" {
+			log.Warn("a global table does not fit its topic any more and is read anew", "table", t.plan.Name, "partition", tp.Partition, "current", s.current, "why", why)
+			empty = true
+		}
+		empty = empty || s.at < 0
+	}
+	if !empty {
+		return nil
+	}
+	return t.empty(now)
+}
+
+// empty forgets everything, to be read from the beginning from a time on. The table itself is last: who finds a partition that
+// was not read empties it again.
+func (t *globalTable) empty(at time.Time) error {
+	for tp := range t.ends {
+		if err := anew(t.state, t.cursor(tp.Partition), at); err != nil {
+			return err
+		}
+	}
+	return t.state.Reset(t.plan.Store.Name)
 }
 
 func (g *globals) apply(b kafka.Batch) error {
@@ -139,7 +178,7 @@ func (g *globals) lost(tp kafka.TopicPartition, _ int64) {
 	t := g.tables[tp.Topic]
 	g.mu.Unlock()
 	g.engine.log.Warn("a global table does not fit its topic any more and is read anew", "table", t.plan.Name, "partition", tp.Partition)
-	if err := t.state.Reset(t.plan.Store.Name); err != nil {
+	if err := t.empty(time.Now()); err != nil {
 		g.engine.log.Error("a global table can't be emptied", "table", t.plan.Name, "err", err)
 		return
 	}
@@ -177,6 +216,18 @@ func (g *globals) whole() bool {
 		}
 	}
 	return true
+}
+
+// kept lists what the keeper looks after: how far each partition is read.
+func (g *globals) kept() (all []kept) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, t := range g.tables {
+		for tp := range t.ends {
+			all = append(all, kept{state: t.state, name: t.cursor(tp.Partition), log: tp, owner: "global " + t.plan.Name})
+		}
+	}
+	return all
 }
 
 func (g *globals) close() {

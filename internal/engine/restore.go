@@ -64,26 +64,18 @@ func (e *Engine) restore(ctx context.Context, u *unit, sources kafka.Offsets) er
 
 // restoreJob is one store's stretch of its changelog.
 type restoreJob struct {
-	store    *topology.Store
-	n        int32
-	from, to int64
+	store *topology.Store
+	n     int32
+	from  int64
+	asked time.Time // before the log said how it stands
+	standing
 }
 
 func (e *Engine) restoreJobs(ctx context.Context, u *unit, state *store.State, sources kafka.Offsets) ([]restoreJob, error) {
-	var topics []string
-	for _, st := range u.stage.Stores {
-		if st.Changelog != "" {
-			topics = append(topics, st.Changelog)
-		}
-	}
-	if len(topics) == 0 {
+	if len(changelogs(u.stage)) == 0 {
 		return nil, nil
 	}
-	starts, err := e.admin.StartOffsets(ctx, topics...)
-	if err != nil {
-		return nil, err
-	}
-	ends, err := e.restoreEnds(ctx, topics)
+	ends, err := e.askEnds(ctx, u.stage)
 	if err != nil {
 		return nil, err
 	}
@@ -93,32 +85,44 @@ func (e *Engine) restoreJobs(ctx context.Context, u *unit, state *store.State, s
 		if st.Changelog == "" {
 			continue
 		}
-		tp := kafka.TopicPartition{Topic: st.Changelog, Partition: u.id.n}
-		j := restoreJob{store: st, n: u.id.n, from: starts[tp], to: ends[tp]}
-		if st.Source {
-			j.to = min(j.to, sources[tp.Topic][tp.Partition])
-		}
-		if err := e.beginAt(state, &j); err != nil {
-			return nil, err
+		at, current := state.Checkpoint(st.Name), state.Current(st.Name)
+		j := restoreJob{store: st, n: u.id.n, asked: ends.asked, standing: ends.of(st, u.id.n, at, current, sources[st.Changelog][u.id.n])}
+		if err := e.beginAt(ctx, state, &j); err != nil {
+			return nil, fmt.Errorf("store %q: %w", st.Name, err)
 		}
 		jobs = append(jobs, j)
 	}
 	return jobs, nil
 }
 
-// beginAt decides where a store goes on. One that is ahead of its changelog, or has missed what the changelog has lost
-// meanwhile, begins anew: it may hold keys whose deletion nobody can tell it of any more.
-func (e *Engine) beginAt(state *store.State, j *restoreJob) error {
-	at := state.Checkpoint(j.store.Name)
-	switch {
-	case at < 0:
+// beginAt decides where a store goes on. One that is ahead of what is committed, or has missed what its changelog has
+// lost meanwhile, begins anew: it holds the future, or may hold keys whose deletion nobody can tell it of any more.
+//
+// That a store made from an input is ahead happens when the offsets of the group go back, as a reset of the stage's tables
+// has them do, and a folder or a snapshot is of before.
+func (e *Engine) beginAt(ctx context.Context, state *store.State, j *restoreJob) error {
+	why := j.unfit(j.asked)
+	if why == "" && j.at >= 0 {
+		j.from = j.at
 		return nil
-	case at > j.to && !j.store.Source, at < j.from:
-		e.log.Warn("a store does not fit its changelog and is restored whole", "store", j.store.Name, "partition", j.n, "at", at, "start", j.from, "end", j.to)
-		return state.Reset(j.store.Name)
 	}
-	j.from = at
-	return nil
+	if why == awayTooLong && j.store.Source {
+		e.log.Warn("a table was away for longer than its topic keeps deletions; the topic is read for what is deleted", j.attrs()...)
+		j.from = j.at
+		if err := e.dropDeleted(ctx, state, *j); err != nil {
+			return err
+		}
+		return state.Confirm(j.store.Name, j.asked)
+	}
+	j.from = j.start
+	if why != "" {
+		e.log.Warn("a store does not fit its changelog and is restored whole", append(j.attrs(), "why", why)...)
+	}
+	return anew(state, j.store.Name, j.asked)
+}
+
+func (j *restoreJob) attrs() []any {
+	return []any{"store", j.store.Name, "partition", j.n, "at", j.at, "start", j.start, "end", j.to, "current", j.current}
 }
 
 func (e *Engine) restoreEnds(ctx context.Context, topics []string) (map[kafka.TopicPartition]int64, error) {
@@ -130,9 +134,18 @@ func (e *Engine) restoreEnds(ctx context.Context, topics []string) (map[kafka.To
 
 // restoreStore reads a stretch of a changelog into its store, each answer of the log in one batch with the position behind it.
 func (e *Engine) restoreStore(ctx context.Context, state *store.State, j restoreJob, p *restoreProgress) error {
-	if j.from >= j.to {
+	if j.from < j.to {
+		if err := e.readInto(ctx, state, j, p); err != nil {
+			return err
+		}
+	}
+	if j.to < j.end { // an input: what follows is read by the task
 		return nil
 	}
+	return state.Confirm(j.store.Name, j.asked)
+}
+
+func (e *Engine) readInto(ctx context.Context, state *store.State, j restoreJob, p *restoreProgress) error {
 	at := j.from
 	ranges := map[int32]kafka.Range{j.n: {From: j.from, To: j.to}}
 	return kafka.ReadBatches(ctx, e.env.Kafka, j.store.Changelog, ranges, func(b kafka.Batch) error {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/tables"
 )
@@ -59,7 +61,11 @@ func (e *Engine) taskOf(id unitID) kafka.Task {
 
 // lags says how far behind the stores are that this process has.
 func (e *Engine) lags() map[kafka.Task]int64 {
-	lags := e.standbys.lags()
+	lags := make(map[kafka.Task]int64)
+	for id, lag := range e.keeper.lags() {
+		lags[e.taskOf(id)] = lag
+	}
+	maps.Copy(lags, e.standbys.lags())
 	e.board.mu.Lock()
 	defer e.board.mu.Unlock()
 	for id := range e.board.running {

@@ -4,20 +4,24 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	archive "ravenswood.dev/internal/engine/snapshot" // snapshot is what the status calls a session at one moment
 	"ravenswood.dev/internal/engine/store"
+	"ravenswood.dev/internal/topology"
 )
 
 // defaultSnapshotEvery is how often the stores of a task are saved: as much as that of a changelog is read after a machine
 // is lost.
 const defaultSnapshotEvery = 10 * time.Minute
 
-// staleSnapshot is after how long a snapshot is taken although nothing has changed, so that it does not look abandoned.
-const staleSnapshot = 24 * time.Hour
+// staleSnapshot is after how long a snapshot is taken although nothing has changed, so that it does not look abandoned, and is
+// younger than the deletions that a changelog keeps.
+const staleSnapshot = 6 * time.Hour
 
 // snapshots saves the stores of the tasks that work here, and fetches those of tasks that are new here. A task is saved by
 // its owner only; during a hand-over there may be two, which the bucket can bear.
@@ -136,7 +140,9 @@ func (s *snapshots) fetch(ctx context.Context, id unitID, opts store.Options) {
 		return
 	}
 	began := time.Now()
-	got, err := s.bucket.Fetch(ctx, s.task(id, opts), opts.Dir)
+	task := s.task(id, opts)
+	task.Fresh = s.fresh(ctx, id)
+	got, err := s.bucket.Fetch(ctx, task, opts.Dir)
 	stage := s.engine.plan.Stages[id.stage].Name
 	if err != nil && ctx.Err() == nil {
 		s.engine.log.Warn("a snapshot can't be used; what is missing is restored from the changelog", "stage", stage, "partition", id.n, "err", err)
@@ -144,6 +150,25 @@ func (s *snapshots) fetch(ctx context.Context, id unitID, opts store.Options) {
 	if got != nil {
 		s.engine.log.Info("snapshot fetched", "stage", stage, "partition", id.n, "taken", got.Manifest.Taken, "files", got.Files,
 			"bytes", got.Bytes, "took", time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// fresh tells which stores of a snapshot can go on where they stand: fetching others would be for nothing. Nil if the log
+// can't be asked now; then it shows when they are restored. What is committed of inputs counts as all there is.
+func (s *snapshots) fresh(ctx context.Context, id unitID) func(archive.Store) bool {
+	st := &s.engine.plan.Stages[id.stage]
+	ends, err := s.engine.askEnds(ctx, st)
+	if err != nil {
+		return nil
+	}
+	return func(saved archive.Store) bool {
+		i := slices.IndexFunc(st.Stores, func(o topology.Store) bool { return o.Name == saved.Name })
+		if i < 0 || st.Stores[i].Changelog == "" {
+			return false
+		}
+		stands := ends.of(&st.Stores[i], id.n, saved.Checkpoint, saved.Current, math.MaxInt64)
+		why := stands.unfit(ends.asked)
+		return why == "" || why == awayTooLong && st.Stores[i].Source
 	}
 }
 

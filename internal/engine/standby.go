@@ -65,8 +65,7 @@ func (s *standbys) set(worker int, copies map[unitID]bool) {
 	}
 	s.mu.Unlock()
 	for _, id := range end {
-		s.stop(id)
-		s.engine.states.forget(id)
+		s.stop(id) // its State stays for a while: the task may have come to work here
 	}
 	for _, id := range begin {
 		s.starting.Go(func() { s.start(id) })
@@ -96,6 +95,9 @@ func (s *standbys) start(id unitID) {
 		s.engine.log.Warn("no copy of a task's stores can be kept", "stage", s.engine.plan.Stages[id.stage].Name, "partition", id.n, "err", err)
 		return
 	}
+	if err := s.fit(id, state); err != nil {
+		s.engine.log.Warn("the changelogs of a copy can't be asked now; whether it is of use is asked when it is taken over", "err", err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.wants(id) || s.copies[id] != nil || s.open() != nil {
@@ -111,6 +113,46 @@ func (s *standbys) start(id unitID) {
 		s.follows[tp] = followed{id, st.Name, state}
 		s.follower.Add(tp.Topic, tp.Partition, state.Checkpoint(st.Name))
 	}
+}
+
+// fit empties the stores that can't go on where they stand, so that they are copied whole.
+func (s *standbys) fit(id unitID, state *store.State) error {
+	e := s.engine
+	st := &e.plan.Stages[id.stage]
+	if len(changelogs(st)) == 0 {
+		return nil
+	}
+	ends, err := e.askEnds(s.live, st)
+	if err != nil {
+		return err
+	}
+	for i := range st.Stores {
+		one := &st.Stores[i]
+		if one.Changelog == "" || one.Source {
+			continue
+		}
+		j := restoreJob{store: one, n: id.n, standing: ends.of(one, id.n, state.Checkpoint(one.Name), state.Current(one.Name), 0)}
+		why := j.unfit(ends.asked)
+		if why == "" && j.at >= 0 {
+			continue
+		}
+		if why != "" {
+			e.log.Warn("a copy of a store does not fit its changelog and is made anew", append(j.attrs(), "why", why)...)
+		}
+		if err := anew(state, one.Name, ends.asked); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// anew empties a store that is read from the beginning of its changelog from a time on: every deletion of what it will hold
+// is there for as long after it as the log keeps deletions.
+func anew(state *store.State, name string, at time.Time) error {
+	if err := state.Reset(name); err != nil {
+		return err
+	}
+	return state.Confirm(name, at)
 }
 
 // open makes the follower; it is called with mu held.
@@ -151,8 +193,19 @@ func (s *standbys) lost(tp kafka.TopicPartition, start int64) {
 		return
 	}
 	s.engine.log.Warn("a copy of a store does not fit its changelog and is made anew", "store", f.store, "partition", tp.Partition)
-	if err := f.state.Reset(f.store); err == nil {
+	if err := anew(f.state, f.store, time.Now()); err == nil {
 		s.follower.Add(tp.Topic, tp.Partition, start)
+	}
+}
+
+// renew begins a copy anew that has been behind for longer than its changelog keeps deletions.
+func (s *standbys) renew(tp kafka.TopicPartition, state *store.State) {
+	s.mu.Lock()
+	f, ok := s.follows[tp]
+	s.mu.Unlock()
+	if ok && f.state == state {
+		s.follower.Remove(tp.Topic, tp.Partition) // nothing of before must come into it
+		s.lost(tp, -1)
 	}
 }
 

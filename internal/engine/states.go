@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/topology"
@@ -25,7 +26,9 @@ type states struct {
 	log    *slog.Logger
 
 	mu     sync.Mutex
-	held   map[unitID]*heldState // one whose state is nil is being opened; GUARDED_BY(mu)
+	held   map[unitID]*heldState // one whose state is nil is being opened, or removed; GUARDED_BY(mu)
+	notes  folderNotes           // GUARDED_BY(mu)
+	began  time.Time             // GUARDED_BY(mu)
 	caches *store.Caches         // made with the first state on disk; GUARDED_BY(mu)
 	back   *sync.Cond            // on mu: a state was given back
 }
@@ -34,10 +37,11 @@ type states struct {
 type heldState struct {
 	state *store.State
 	lent  bool
+	idle  time.Time // when it was first seen that nobody does; zero if somebody does
 }
 
 func newStates(plan *topology.Plan, dir string, origin func(topology.Store) string, log *slog.Logger) *states {
-	k := &states{dir: dir, plan: plan, origin: origin, log: log, held: make(map[unitID]*heldState)}
+	k := &states{dir: dir, plan: plan, origin: origin, log: log, held: make(map[unitID]*heldState), notes: make(folderNotes)}
 	k.back = sync.NewCond(&k.mu)
 	return k
 }
@@ -51,7 +55,7 @@ func (k *states) take(ctx context.Context, id unitID) (*store.State, error) {
 		k.back.Wait()
 	}
 	if h := k.held[id]; h != nil {
-		h.lent = true
+		h.lent, h.idle = true, time.Time{}
 		return h.state, nil
 	}
 	h := &heldState{lent: true}
@@ -139,15 +143,6 @@ func (k *states) give(id unitID) {
 	k.back.Broadcast()
 }
 
-// forget closes a State that nobody uses: its task works elsewhere.
-func (k *states) forget(id unitID) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if h := k.held[id]; h != nil && !h.lent {
-		k.close(id)
-	}
-}
-
 func (k *states) close(id unitID) {
 	if err := k.held[id].state.Close(); err != nil {
 		k.log.Warn("close stores", "stage", k.plan.Stages[id.stage].Name, "partition", id.n, "err", err)
@@ -170,8 +165,10 @@ func (k *states) closeAll() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for id := range k.held {
+		k.noteTask(id, time.Now())
 		k.close(id)
 	}
+	k.save()
 	if k.caches != nil {
 		k.caches.Close()
 		k.caches = nil

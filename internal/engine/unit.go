@@ -37,6 +37,7 @@ type unit struct {
 	late     *stage.Task
 	progress *restoreProgress
 	sealed   bool       // its writes are part of the commit under way
+	sealedAt time.Time  // when the commit under way began
 	applied  chan error // the State.Commit in the background; nil if there is none
 	starved  time.Time  // since when an input has been waited for; zero if none is
 }
@@ -289,7 +290,7 @@ func (s *session) writeChangelogs(live context.Context) error {
 			return fmt.Errorf("write changelogs of stage %q partition %d: %w", u.stage.Name, u.id.n, err)
 		}
 		u.state.Seal()
-		u.sealed = true
+		u.sealed, u.sealedAt = true, time.Now()
 		if s.w.env.Unsafe.NoBuffer {
 			if err := u.state.Commit(nil); err != nil {
 				return err
@@ -345,19 +346,38 @@ func (s *session) applyChangelogs() {
 			}
 		}
 		u.applied = make(chan error, 1)
-		go s.apply(u.state, next, s.marksOf(u), u.applied)
+		go s.apply(u, next, s.marksOf(u))
 	}
 	s.w.engine.board.note(s.marksOf(nil))
 }
 
 // apply makes a committed transaction the base of a task's stores, then tells how far the task has come: whoever waits
 // for an offset must find its effect.
-func (s *session) apply(state *store.State, next map[string]int64, marks kafka.Offsets, done chan<- error) {
-	err := state.Commit(next)
+func (s *session) apply(u *unit, next map[string]int64, marks kafka.Offsets) {
+	err := u.state.Commit(next)
 	if err == nil {
 		s.w.engine.board.note(marks)
+		err = u.confirm(u.sealedAt)
 	}
-	done <- err
+	u.applied <- err
+}
+
+// confirmEvery is how exactly is noted when a store was current.
+const confirmEvery = time.Minute
+
+// confirm notes that the stores have everything: a transaction that has committed says that nobody else had written until
+// it began. A store that is made from an input has what is committed of that, and not all that there is.
+func (u *unit) confirm(at time.Time) error {
+	for i := range u.stage.Stores {
+		st := &u.stage.Stores[i]
+		if st.Changelog == "" || st.Source || at.Sub(u.state.Current(st.Name)) < confirmEvery {
+			continue
+		}
+		if err := u.state.Confirm(st.Name, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // marksOf are the offsets of the last commit that belong to a unit; of stages without state for nil.

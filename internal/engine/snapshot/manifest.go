@@ -37,6 +37,8 @@ type Store struct {
 	Origin string `json:"origin"`
 	// Checkpoint is from where the changelog must be read at the latest; the files may hold a little more, and know.
 	Checkpoint int64 `json:"checkpoint"`
+	// Current is a time at which the store had everything that its changelog held; zero if none is known.
+	Current time.Time `json:"current,omitzero"`
 }
 
 // File is a file of a snapshot.
@@ -104,11 +106,11 @@ func (m *Manifest) fits(t Task) error {
 		return fmt.Errorf("it is of %q, not of %q", m.Identity, t.Identity)
 	}
 	for _, s := range m.Stores {
-		if origin, ok := t.Origins[s.Name]; ok && origin == s.Origin && s.Checkpoint >= 0 {
+		if origin, ok := t.Origins[s.Name]; ok && origin == s.Origin && s.Checkpoint >= 0 && (t.Fresh == nil || t.Fresh(s)) {
 			return nil
 		}
 	}
-	return errors.New("all of its stores are made from other topics")
+	return errors.New("all of its stores are made from other topics, or too old for the changelog to make up for")
 }
 
 // fingerprint groups the snapshots that replace each other: those of the same stores, made from the same topics.

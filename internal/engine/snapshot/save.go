@@ -64,7 +64,7 @@ func (b *Bucket) Save(ctx context.Context, t Task, s *store.State, scratch strin
 	defer cancel()
 	m := &Manifest{Format: format, Identity: t.Identity, Taken: time.Now().UTC()}
 	for _, name := range slices.Sorted(maps.Keys(t.Origins)) { // before the copy: it has at least as much
-		m.Stores = append(m.Stores, Store{Name: name, Origin: t.Origins[name], Checkpoint: s.Checkpoint(name)})
+		m.Stores = append(m.Stores, Store{Name: name, Origin: t.Origins[name], Checkpoint: s.Checkpoint(name), Current: s.Current(name)})
 	}
 	if err := os.RemoveAll(scratch); err != nil {
 		return saved, err

@@ -167,14 +167,22 @@ func ours(name string) bool {
 	return strings.Trim(number, "0123456789-") == "" && slices.Contains([]string{"sst", "log", "blob", "dbtmp"}, kind)
 }
 
-// Remove removes the directory of a state that is not open. One that holds other files is refused.
+// Remove removes the directory of a state that is not open. One that holds other files is refused, and one that somebody
+// has open.
 func Remove(dir string) error { return remove(vfs.Default, dir) }
 
 func remove(fsys vfs.FS, dir string) error {
 	if err := refuseForeign(fsys, dir); err != nil {
 		return err
 	}
-	if err := fsys.RemoveAll(dir); err != nil {
+	if _, err := fsys.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	lock, err := pebble.LockDirectory(dir, fsys)
+	if err != nil {
+		return fmt.Errorf("remove state %q: somebody has it open: %w", dir, err)
+	}
+	if err := errors.Join(fsys.RemoveAll(dir), lock.Close()); err != nil {
 		return fmt.Errorf("remove state: %w", err)
 	}
 	return nil
