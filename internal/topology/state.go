@@ -139,8 +139,10 @@ const (
 	replaySuffix    = ".replay"
 )
 
-// changelogSlack is how much longer a changelog keeps what its store has let go.
-const changelogSlack = 24 * time.Hour
+// changelogSlack is how much longer a changelog keeps what its store has let go. A store forgets by event time, which stands
+// still while no records come; the log deletes by the clock. So this is also how long a topology may have nothing to do, or
+// be stopped, and lose the disks of its stores after that, before windows that are still open are lost with them.
+const changelogSlack = 7 * 24 * time.Hour
 
 // stores gives the stores of a stage's bolts their changelogs.
 func (c *checker) stores(here at, p *Plan, bolts []*node) []Store {
@@ -224,7 +226,7 @@ func (n *node) asked() int {
 }
 
 // changelogSpec is the shape of a store's own changelog. What a store forgets after its retention its changelog may drop
-// too, a day later. A versioned store keeps the newest version of a key for ever, so its changelog drops nothing.
+// too, a week later. A versioned store keeps the newest version of a key for ever, so its changelog drops nothing.
 func changelogSpec(s Store, partitions int) api.TopicSpec {
 	spec := api.TopicSpec{Partitions: partitions, Cleanup: "compact"}
 	if s.Retention > 0 && s.Kind != store.KindVersioned {
