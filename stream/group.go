@@ -225,11 +225,12 @@ func Deduplicate[K, V any](s Stream[K, V], within, grace time.Duration, id func(
 	if err := d.Check(); err != nil {
 		s.t.problem(CodeValueInvalid, op, "", "read %s: %v", op, err)
 	}
-	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: in}, {name: "late", shape: in, side: true}}}
+	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: in}}}
+	n.addLate()
 	n.shape = func() component.Shape { return component.Shape{Keyed: true, Stores: d.Stores()} }
 	n.open = func(component.Env) (processor.Processor, error) {
 		return n.wrap(aggregate.NewDeduplicate(d)), nil
 	}
 	s.t.add(n, o)
-	return Stream[K, V]{s.t, source{n, 0}, s.key, s.value}, Stream[K, V]{s.t, source{n, 1}, s.key, s.value}
+	return Stream[K, V]{s.t, source{n, 0}, s.key, s.value}, Stream[K, V]{s.t, source{n, portLate(0)}, s.key, s.value}
 }

@@ -42,7 +42,7 @@ func LeftJoinGlobal[K, V, G, W, R any](s Stream[K, V], with GlobalTable[G, W], k
 // result makes results of pairs.
 func result[K, V, W, R any](j Stream[K, pair[V, W]], f func(p *pair[V, W]) R) Stream[K, R] {
 	as := Stream[K, R]{key: j.key, value: codecOr[R](j.t, "join", j.at.n.value)}
-	return free(j.t, j.at.n.op+"-result", j.input(), options{}, as, false, func(n *node, next step[K, R]) step[K, pair[V, W]] {
+	out := free(j.t, j.at.n.op+"-result", j.input(), options{}, as, false, func(n *node, next step[K, R]) step[K, pair[V, W]] {
 		return func(x *run, it *item[K, pair[V, W]]) error {
 			x.at = n
 			out := retyped[K, pair[V, W], R](it)
@@ -52,13 +52,15 @@ func result[K, V, W, R any](j Stream[K, pair[V, W]], f func(p *pair[V, W]) R) St
 			return next(x, &out)
 		}
 	})
+	out.at.n.pairs = j.at.n
+	return out
 }
 
 // pairs is the output of a join node.
 func pairs[K, V, W any](t *Topology, n *node, o options, key Codec[K], left Codec[V], right Codec[W]) Stream[K, pair[V, W]] {
 	var codec Codec[pair[V, W]] = pairCodec[V, W]{left, right}
 	n.kind, n.value = boltNode, o.value
-	n.outs = append([]output{{shape: shapeOf(t, key, codec)}}, n.outs...)
+	n.outs = []output{{shape: shapeOf(t, key, codec)}}
 	t.add(n, o)
 	return Stream[K, pair[V, W]]{t, source{n, 0}, key, codec}
 }
@@ -237,8 +239,8 @@ func (s Span) Grace(d time.Duration) Span {
 	return s
 }
 
-// JoinStreams gives a result for each pair of records of one key that are close to each other in event time. It takes
-// WithValue and InMemory.
+// JoinStreams gives a result for each pair of records of one key that are close to each other in event time. A record that
+// comes when the time to meet it is over, and meets nobody itself, is late: see LateOf. It takes WithValue and InMemory.
 func JoinStreams[K, V, W, R any](a Stream[K, V], b Stream[K, W], span Span, f func(left V, right W) R, opts ...Option) Stream[K, R] {
 	return result(streamStream(a, b, span, join.Inner, opts), func(p *pair[V, W]) R { return f(p.left, p.right) })
 }
@@ -263,12 +265,14 @@ func streamStream[K, V, W any](a Stream[K, V], b Stream[K, W], span Span, typ jo
 	if span.before+span.after < 0 || span.grace < 0 {
 		a.t.problem(CodeValueInvalid, op, "", "read %s: the span ends before it begins, or its grace is below zero", op)
 	}
-	cfg := join.StreamStreamConfig{Before: span.before, After: span.after, Grace: span.grace, Type: typ, Memory: o.memory}
+	cfg := join.StreamStreamConfig{Before: span.before, After: span.after, Grace: span.grace, Type: typ, Memory: o.memory, LateApart: true}
 	cfg.Join = func(_, left, right []byte) ([]byte, error) { return joinBytes(left, right), nil }
 	n := &node{op: op, from: []input{a.input(), b.input()}}
 	n.shape = func() component.Shape {
 		return component.Shape{Keyed: true, Inputs: []string{"left", "right"}, Stores: cfg.Stores()}
 	}
 	n.open = func(component.Env) (processor.Processor, error) { return n.wrap(join.NewStreamStream(cfg)), nil }
-	return pairs(a.t, n, o, a.key, a.value, b.value)
+	out := pairs(a.t, n, o, a.key, a.value, b.value)
+	n.addLate("left", "right")
+	return out
 }

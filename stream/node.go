@@ -22,12 +22,14 @@ type node struct {
 	outs   []output
 	taken  bool                   // somebody takes what it gives
 	last   bool                   // nothing needs to follow
+	late   bool                   // its outputs behind the first are late records, by input
 	cut    bool                   // not fused with what feeds it
 	shape  func() component.Shape // nil: nothing special
 	topic  *topicDecl             // of spouts and sinks
 	latest bool                   // of spouts
 
-	value  any // the codec of what is made of a join's pairs, as an option gave it
+	value  any   // the codec of what is made of a join's pairs, as an option gave it
+	pairs  *node // the join whose pairs it makes results of
 	rekeys bool
 	view   bool                                             // an operator of a table
 	viewed bool                                             // through which somebody reads the table

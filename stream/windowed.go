@@ -29,7 +29,7 @@ func lateOf(t *Topology, as *shape) *node {
 }
 
 // Late is the stream of the records that came too late for all their windows, as they were. The group's aggregates leave
-// them out and count them.
+// them out and count them; LateOf tells what came too late for one of them.
 func (g WindowedGroup[K, V]) Late(opts ...Option) Stream[K, V] {
 	g.in.t.addOnce(g.late, g.in.t.read("late", opts))
 	return Stream[K, V]{g.in.t, source{g.late, 0}, g.in.key, g.in.value}
@@ -78,8 +78,8 @@ func (c Cogrouped[K, A]) Windowed(w Windows) WindowedCogroup[K, A] {
 	return WindowedCogroup[K, A]{c, w.spec}
 }
 
-// Aggregate keeps what comes of all streams together for each key and window. Late records are counted and dropped. It
-// takes InMemory, TTL, OnlyFinal and Merging.
+// Aggregate keeps what comes of all streams together for each key and window. Late records are left out and counted; those of
+// each stream are what LateOf gives. It takes InMemory, TTL, OnlyFinal and Merging.
 func (c WindowedCogroup[K, A]) Aggregate(kept Codec[A], empty func() A, opts ...Option) Table[Windowed[K], A] {
 	o := aggregate.Options{Inputs: c.inputs(kept, empty)}
 	return inWindows(c.t, "cogroup", nil, c.from, c.windows, o, c.key, kept, opts)
@@ -97,9 +97,13 @@ func inWindows[K, A any](t *Topology, op string, late *node, from []input, w win
 	}
 	windowed := WindowedKey(key)
 	n := t.aggregate(op, from, agg, shapeOf(t, windowed, kept), o)
+	var names []string
+	for i := range from {
+		names = append(names, strconv.Itoa(i+1))
+	}
+	n.addLate(names...)
 	if late != nil {
-		n.outs = append(n.outs, output{name: "late", shape: late.outs[0].shape, side: true})
-		late.from = append(late.from, input{source{n, 1}, late.outs[0].shape})
+		late.from = append(late.from, input{source{n, portLate(0)}, late.outs[0].shape})
 	}
 	return Table[Windowed[K], A]{t: t, at: source{n, 0}, key: windowed, value: kept, from: &lookup{n: n, windows: &w}, windows: &w}
 }
@@ -115,7 +119,8 @@ func merger[A any](t *Topology, op string, kept Codec[A], given any) func(key, a
 }
 
 // Final holds the results of windows back and gives the last one of each when nothing can change it any more: when stream
-// time has passed its end and grace. It takes InMemory. An aggregate with OnlyFinal does the same with less work.
+// time has passed its end and grace. It takes InMemory. An aggregate with OnlyFinal does the same with less work. A result
+// that comes when its window has closed is late: see LateOf.
 func Final[K, A any](s Table[Windowed[K], A], opts ...Option) Table[Windowed[K], A] {
 	const op = "final"
 	o := s.t.read(op, opts, optMemory)
@@ -138,7 +143,8 @@ func suppress[K, V any](s Table[K, V], op string, so aggregate.SuppressOptions, 
 		s.t.problem(CodeValueInvalid, op, "", "read %s: %v", op, err)
 	}
 	as := shapeOf(s.t, s.key, s.value)
-	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: as}, {name: "late", shape: as, side: true}}}
+	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: as}}}
+	n.addLate()
 	n.shape = func() component.Shape { return component.Shape{Keyed: true, Stores: so.Stores()} }
 	n.open = func(component.Env) (processor.Processor, error) { return aggregate.NewSuppress(so), nil }
 	s.t.add(n, o)

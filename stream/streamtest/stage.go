@@ -82,6 +82,7 @@ func (t *task) open(streamed time.Time) error {
 		Bolt:   func(i int) component.Bolt { return s.d.bolts[i] },
 		Env:    s.d.env,
 		Check:  func(int, *record.Record) error { return nil },
+		Counts: func(i int) *late.Counts { return s.d.counts[i] },
 		Log:    s.d.log,
 	})
 	return err
@@ -220,6 +221,15 @@ func (t *task) flush() {
 		t.stage.d.write(sink.Topic, o.r, sink.Internal)
 	}
 	t.outs = t.outs[:0]
+}
+
+// tally brings the counts of records that were left out up to date.
+func (s *stage) tally() {
+	for _, t := range s.tasks {
+		if t.late != nil {
+			t.late.Tally()
+		}
+	}
 }
 
 func (s *stage) punctuate() error {

@@ -25,6 +25,7 @@ import (
 
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/engine/join"
+	late "ravenswood.dev/internal/engine/stage"
 	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/record"
 	"ravenswood.dev/internal/topology"
@@ -62,6 +63,7 @@ type Driver struct {
 
 	topics  map[string]*topic
 	bolts   []component.Bolt // without state, by index into the plan
+	counts  []*late.Counts   // with state, by index into the plan
 	stages  []*stage
 	globals map[string]*store.State
 	feeds   map[string][]string // names of global tables by topic
@@ -119,7 +121,7 @@ func (d *Driver) start() error {
 				return fmt.Errorf("open bolt %q: %w", b.Name, err)
 			}
 		}
-		d.bolts = append(d.bolts, bolt)
+		d.bolts, d.counts = append(d.bolts, bolt), append(d.counts, new(late.Counts))
 	}
 	for _, g := range d.plan.Globals {
 		state, err := store.Open(store.Options{Specs: []store.Spec{g.Store}, Log: d.log})
@@ -165,6 +167,23 @@ func (d *Driver) Close() {
 func (d *Driver) DeadLetters() []DeadLetter {
 	d.asked = true
 	return slices.Clone(d.dead)
+}
+
+// LeftOut says how many records the operator of that name has not passed on, by reason: "late", "no-key", "no-value" … A
+// record that came too late is counted also if nobody takes the late ones.
+func (d *Driver) LeftOut(name string) map[string]int64 {
+	d.t.Helper()
+	for i := range d.plan.Bolts {
+		if d.plan.Bolts[i].Name != name {
+			continue
+		}
+		for _, s := range d.stages {
+			s.tally()
+		}
+		return d.counts[i].Dropped()
+	}
+	d.t.Fatalf("topology %q has no operator %q that works by itself", d.plan.Name, name)
+	return nil
 }
 
 func (d *Driver) bury(r *record.Record, node string, err error) {

@@ -21,7 +21,8 @@ import (
 	"ravenswood.dev/internal/record"
 )
 
-// PortLate is the port of records that come too late for every window they could fall into, as they came.
+// PortLate is the port of records that come too late for every window they could fall into, as they came. Where Options has
+// several Inputs, each has its own: that of the input i is PortLate + i.
 const PortLate = 1
 
 // The names of the stores of a bolt, within the bolt; see store.NameOf.
@@ -168,7 +169,7 @@ type Aggregate struct {
 
 // mode is what differs between the kinds of windows. The record has a key and a value, or is a change of a table.
 type mode interface {
-	process(in *Input, r *record.Record) error
+	process(input int, r *record.Record) error
 }
 
 var _ processor.Processor = (*Aggregate)(nil)
@@ -209,15 +210,15 @@ func (a *Aggregate) Process(input int, r *record.Record) error {
 	if len(a.o.Inputs) == 1 {
 		input = 0
 	}
-	return a.mode.process(&a.o.Inputs[input], r)
+	return a.mode.process(input, r)
 }
 
 // add takes a record into an aggregate, which may be nil.
-func (a *Aggregate) add(in *Input, r *record.Record, aggregate []byte) ([]byte, error) {
+func (a *Aggregate) add(input int, r *record.Record, aggregate []byte) ([]byte, error) {
 	if aggregate == nil && a.o.Init != nil {
 		aggregate = a.o.Init()
 	}
-	return in.Add(r, aggregate)
+	return a.o.Inputs[input].Add(r, aggregate)
 }
 
 // give emits a result: r becomes it.
@@ -250,9 +251,9 @@ func (a *Aggregate) giveWindow(r *record.Record, w window.Window, value, old []b
 }
 
 // giveLate emits a record that came too late, untouched.
-func (a *Aggregate) giveLate(r *record.Record) {
+func (a *Aggregate) giveLate(input int, r *record.Record) {
 	a.late.Add(1)
-	a.ctx.Emit(PortLate, r)
+	a.ctx.Emit(PortLate+input, r)
 }
 
 func later(a, b time.Time) time.Time {

@@ -29,12 +29,12 @@ func newFixed(a *Aggregate, c processor.Context) *fixed {
 	return f
 }
 
-func (f *fixed) process(in *Input, r *record.Record) error {
+func (f *fixed) process(input int, r *record.Record) error {
 	if takeChange(r) {
 		return errRemoveFromWindow
 	}
 	if f.find(r); len(f.open) == 0 {
-		f.giveLate(r)
+		f.giveLate(input, r)
 		return nil
 	}
 	for i, w := range f.open {
@@ -42,7 +42,7 @@ func (f *fixed) process(in *Input, r *record.Record) error {
 		if i < len(f.open)-1 {
 			one = r.Clone()
 		}
-		if err := f.update(in, one, w); err != nil {
+		if err := f.update(input, one, w); err != nil {
 			return err
 		}
 	}
@@ -66,12 +66,12 @@ func (f *fixed) find(r *record.Record) {
 	}
 }
 
-func (f *fixed) update(in *Input, r *record.Record, w window.Window) error {
+func (f *fixed) update(input int, r *record.Record, w window.Window) error {
 	if f.final != nil {
-		return f.collect(in, r, w)
+		return f.collect(input, r, w)
 	}
 	e, has := f.main.Get(r.Key, w.Start, 0)
-	value, err := f.add(in, r, e.Value)
+	value, err := f.add(input, r, e.Value)
 	if err != nil {
 		return err
 	}
@@ -89,10 +89,10 @@ func (f *fixed) update(in *Input, r *record.Record, w window.Window) error {
 }
 
 // collect is update where the result is given out later.
-func (f *fixed) collect(in *Input, r *record.Record, w window.Window) error {
+func (f *fixed) collect(input int, r *record.Record, w window.Window) error {
 	p := &f.final.pending
 	e, has := p.get(r.Key, w.Start)
-	value, err := f.add(in, r, e.Value)
+	value, err := f.add(input, r, e.Value)
 	switch {
 	case err != nil:
 		return err

@@ -14,10 +14,10 @@ type groups struct {
 	kv store.KeyValue
 }
 
-func (g *groups) process(in *Input, r *record.Record) error {
+func (g *groups) process(input int, r *record.Record) error {
 	e, has := g.kv.Get(r.Key)
 	old := e.Value
-	value, changed, err := g.change(in, r, old)
+	value, changed, err := g.change(input, r, old)
 	if err != nil || !changed {
 		return err
 	}
@@ -35,17 +35,17 @@ func (g *groups) process(in *Input, r *record.Record) error {
 }
 
 // change makes the new aggregate of a group; changed is false if the record has nothing to do with it.
-func (g *groups) change(in *Input, r *record.Record, aggregate []byte) (_ []byte, changed bool, err error) {
+func (g *groups) change(input int, r *record.Record, aggregate []byte) (_ []byte, changed bool, err error) {
 	removal := takeChange(r)
 	switch {
 	case removal:
 		if aggregate == nil {
 			return nil, false, nil
 		}
-		aggregate, err = g.remove(in, r, r.Value, aggregate)
+		aggregate, err = g.remove(input, r, r.Value, aggregate)
 		return aggregate, true, err
 	case g.o.Table && r.Old != nil && aggregate != nil:
-		if aggregate, err = g.remove(in, r, r.Old, aggregate); err != nil {
+		if aggregate, err = g.remove(input, r, r.Old, aggregate); err != nil {
 			return nil, false, err
 		}
 		changed = true
@@ -53,19 +53,20 @@ func (g *groups) change(in *Input, r *record.Record, aggregate []byte) (_ []byte
 	if r.Value == nil {
 		return aggregate, changed, nil
 	}
-	aggregate, err = g.add(in, r, aggregate)
+	aggregate, err = g.add(input, r, aggregate)
 	return aggregate, true, err
 }
 
 var errNoRemove = errors.New("a row of a table was removed from the group, but this aggregate cannot undo what it has added")
 
-func (a *Aggregate) remove(in *Input, r *record.Record, value, aggregate []byte) ([]byte, error) {
-	if in.Remove == nil {
+func (a *Aggregate) remove(input int, r *record.Record, value, aggregate []byte) ([]byte, error) {
+	remove := a.o.Inputs[input].Remove
+	if remove == nil {
 		return nil, errNoRemove
 	}
 	a.removed = *r
 	a.removed.Value, a.removed.Old = value, nil
-	out, err := in.Remove(&a.removed, aggregate)
+	out, err := remove(&a.removed, aggregate)
 	a.removed = record.Record{}
 	return out, err
 }

@@ -35,16 +35,16 @@ func newSessions(a *Aggregate, c processor.Context) *sessions {
 	return s
 }
 
-func (s *sessions) process(in *Input, r *record.Record) error {
+func (s *sessions) process(input int, r *record.Record) error {
 	if takeChange(r) {
 		return errRemoveFromWindow
 	}
 	s.find(r.Key, r.Time)
 	if len(s.found) == 0 && s.spec.Late(r.Time, s.ctx.StreamTime()) {
-		s.giveLate(r)
+		s.giveLate(input, r)
 		return nil
 	}
-	w, value, err := s.join(in, r)
+	w, value, err := s.join(input, r)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *sessions) see(w window.Window, value []byte) {
 }
 
 // join makes one session of what was found and the record.
-func (s *sessions) join(in *Input, r *record.Record) (w window.Window, value []byte, err error) {
+func (s *sessions) join(input int, r *record.Record) (w window.Window, value []byte, err error) {
 	w = window.Window{Start: r.Time, End: r.Time}
 	for i, f := range s.found {
 		if f.Start.Before(w.Start) {
@@ -96,7 +96,7 @@ func (s *sessions) join(in *Input, r *record.Record) (w window.Window, value []b
 			return w, nil, err
 		}
 	}
-	value, err = s.add(in, r, value)
+	value, err = s.add(input, r, value)
 	return w, value, err
 }
 

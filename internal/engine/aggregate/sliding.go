@@ -63,18 +63,18 @@ func newSliding(a *Aggregate, c processor.Context) *sliding {
 	return s
 }
 
-func (s *sliding) process(in *Input, r *record.Record) error {
+func (s *sliding) process(input int, r *record.Record) error {
 	if takeChange(r) {
 		return errRemoveFromWindow
 	}
 	if s.spec.Late(r.Time, s.ctx.StreamTime()) {
-		s.giveLate(r)
+		s.giveLate(input, r)
 		return nil
 	}
 	s.look(r.Key, r.Time)
 	s.plan(r.Time)
 	for i := range s.edits {
-		if err := s.apply(in, r.Clone(), &s.edits[i]); err != nil {
+		if err := s.apply(input, r.Clone(), &s.edits[i]); err != nil {
 			return err
 		}
 	}
@@ -175,10 +175,10 @@ func (s *sliding) seen(start time.Time) bool {
 }
 
 // apply changes one window and gives out the result, if it has not closed.
-func (s *sliding) apply(in *Input, r *record.Record, c *change) (err error) {
+func (s *sliding) apply(input int, r *record.Record, c *change) (err error) {
 	value, at := c.from.Value, c.from.Time
 	if c.with {
-		if value, err = s.add(in, r, value); err != nil {
+		if value, err = s.add(input, r, value); err != nil {
 			return err
 		}
 		if c.from.Time.IsZero() || r.Time.After(at) {

@@ -17,12 +17,14 @@ type StreamStreamConfig struct {
 	// A left record at time t meets right records from t - Before to t + After, both included.
 	Before, After time.Duration
 	// Grace is how long after the end of its window a record may still come or be met, by stream time.
-	Grace   time.Duration
-	Type    Type
-	Join    Joiner
-	Format  record.Format // of what Join returns
-	Memory  bool          // the stores are kept in memory
-	Dropped Dropped
+	Grace  time.Duration
+	Type   Type
+	Join   Joiner
+	Format record.Format // of what Join returns
+	Memory bool          // the stores are kept in memory
+	// LateApart sends late records of the right side to PortLateRight instead of PortLate.
+	LateApart bool
+	Dropped   Dropped
 }
 
 // The stores of the bolt.
@@ -32,8 +34,11 @@ const (
 	waiting     = "waiting"
 )
 
-// PortLate is the port of records that come too late. Results go to port 0.
-const PortLate = 1
+// The ports of records that come too late, as they came. Results go to port 0.
+const (
+	PortLate      = 1
+	PortLateRight = 2 // of the right side, if the config keeps the sides apart
+)
 
 // Stores are the join's own: a buffer per side, and for left and outer joins what waits for a partner.
 func (c StreamStreamConfig) Stores() []store.Spec {
@@ -121,9 +126,16 @@ func (j *streamStream) Process(side int, r *record.Record) error {
 		j.remember(side, r, !met && j.cfg.Type.keeps(side))
 	case !met:
 		j.lose(Late)
-		j.c.Emit(PortLate, r)
+		j.c.Emit(j.portLate(side), r)
 	}
 	return nil
+}
+
+func (j *streamStream) portLate(side int) int {
+	if j.cfg.LateApart && side == rightSide {
+		return PortLateRight
+	}
+	return PortLate
 }
 
 // open says whether the window of a side's record is.
