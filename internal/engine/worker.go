@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,7 +43,7 @@ func newWorker(e *Engine, number int) (*worker, error) {
 	}
 	w := &worker{
 		engine: e, plan: e.plan, env: e.env, graph: g, number: number,
-		id:            "raven." + e.plan.Name + "." + e.env.ID + "." + strconv.Itoa(number),
+		id:            kafka.MemberID(e.plan.Group, e.env.ID, number),
 		transactional: e.plan.Delivery == api.ExactlyOnce,
 		log:           e.env.Log.With("topology", e.plan.Name, "worker", number),
 		inputs:        make(map[string]*topology.Input),

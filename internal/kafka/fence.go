@@ -5,30 +5,64 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// fence makes sure that nobody but us has a transaction open in which the partitions were worked on: neither a predecessor
-// under our id, nor a member that is gone and had tasks that are ours now. Offsets and changelogs would wait for such a
-// transaction until it times out.
-func (t *Transactor) fence(ctx context.Context) error {
+// fenceTimeout bounds what is done about the transactions of others. It is much shorter than the group waits for a member
+// that is busy, so that nobody whose transaction is ended can have come back meanwhile: who comes back is given nothing
+// before this member has joined again.
+const fenceTimeout = 8 * time.Second
+
+// takeOver makes the id ours: a predecessor under it can write no more, and what it had open has ended. It is done before
+// anything else, and by a member without partitions, too: what it left may hold up everybody else.
+func (t *Transactor) takeOver(ctx context.Context) error {
 	if !t.cfg.Transactional {
 		return nil
 	}
 	if _, _, err := t.cl.ProducerID(ctx); err != nil {
 		return fmt.Errorf("take over transactional id %q: %w", t.cfg.ID, err)
 	}
-	if t.cfg.Unfenced {
-		return nil
+	return nil
+}
+
+// endPredecessors ends the transactions of members that are gone. Offsets, changelogs, and whoever reads what they wrote
+// would wait for them until they time out.
+//
+// It saves time and no more: what a member that is gone still writes is refused by the group's generation, and where it has
+// written is waited for. So it is bounded, and what goes wrong with it is said and ends nothing.
+func (t *Transactor) endPredecessors(ctx context.Context) {
+	if !t.cfg.Transactional || t.cfg.Unfenced {
+		return
 	}
-	for _, id := range t.membership.gone() {
-		if err := t.endTransactionsOf(ctx, id); err != nil {
-			return fmt.Errorf("end the transaction of worker %q, which is gone: %w", id, err)
+	bound, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
+	for _, id := range t.predecessors(bound) {
+		if err := t.endTransactionsOf(bound, id); err != nil {
+			t.log().Warn("the transaction of a worker that is gone is open until it times out", "group", t.cfg.Group, "worker", id, "err", err)
 		}
 	}
-	return nil
+}
+
+// predecessors are the members that are gone and may have a transaction open: those whose tasks this one has just been
+// given, and those that nobody here has met.
+func (t *Transactor) predecessors(ctx context.Context) []string {
+	ids := t.membership.gone()
+	if t.cfg.Unsought {
+		return ids
+	}
+	strangers, err := t.strangers(ctx)
+	if err != nil {
+		t.log().Warn("cannot look for transactions of workers that are gone; what they hold is held until they time out", "group", t.cfg.Group, "err", err)
+	}
+	for _, id := range strangers {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // gone are the members that had tasks which this one has just been given, and are not in the group any more. One that is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,7 @@ const (
 type TransactorConfig struct {
 	Config
 	Group         string
-	ID            string // transactional id and group instance id: the same after a restart, unique in the cluster
+	ID            string // transactional id and group instance id: the same after a restart, unique in the cluster; see MemberID
 	Topics        []string
 	Latest        map[string]bool          // topics that begin at their end when the group has no offset
 	Manual        map[string]bool          // topics whose records name their partition; elsewhere the key picks it
@@ -48,6 +49,7 @@ type TransactorConfig struct {
 	Transactional bool                     // else offsets are committed after the flush, without a transaction
 	Tracked       map[string]bool          // topics whose written offsets Written reports
 	Unfenced      bool                     // for proof only: offsets are committed whatever the group has decided meanwhile
+	Unsought      bool                     // for proof only: nobody looks for transactions of members that it has not met
 
 	// The rebalance callbacks. The group waits for them; partitions given up are still owned while Revoked runs.
 	// Assigned runs after the id's last transaction has ended, with what the group has committed for the partitions
@@ -139,15 +141,13 @@ func NewTransactor(cfg TransactorConfig) (*Transactor, error) {
 	return t, nil
 }
 
-// onAssigned fences the predecessor, reads what the group has committed, then tells the owner. The client reads offsets
-// only after it returns, so whatever the predecessor had committed is seen and whatever it had open is gone.
+// onAssigned fences predecessors, reads what the group has committed, then tells the owner. The client reads offsets
+// only after it returns, so whatever a predecessor had committed is seen and whatever it had open is gone.
 func (t *Transactor) onAssigned(ctx context.Context, _ *kgo.Client, partitions map[string][]int32) {
 	<-t.made
-	if len(partitions) > 0 {
-		if err := t.assign(ctx, partitions); err != nil {
-			t.fail(&t.assigned, err)
-			return
-		}
+	if err := t.assign(ctx, partitions); err != nil {
+		t.fail(&t.assigned, err)
+		return
 	}
 	if t.membership.tell() {
 		t.Rebalance()
@@ -158,9 +158,10 @@ func (t *Transactor) assign(ctx context.Context, partitions map[string][]int32) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.life, cancel)()
-	if err := t.fence(ctx); err != nil {
+	if err := t.takeOver(ctx); err != nil || len(partitions) == 0 {
 		return err
 	}
+	t.endPredecessors(ctx)
 	if err := t.readPositions(ctx, partitions); err != nil {
 		return err
 	}
@@ -275,6 +276,13 @@ func (t *Transactor) CloseAndLeave(ctx context.Context) error {
 		return fmt.Errorf("leave group %q as %q: %w", t.cfg.Group, t.cfg.ID, err)
 	}
 	return nil
+}
+
+func (t *Transactor) log() *slog.Logger {
+	if t.cfg.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return t.cfg.Log
 }
 
 func (t *Transactor) fail(slot *atomic.Pointer[error], err error) { slot.CompareAndSwap(nil, &err) }
