@@ -71,6 +71,8 @@ func Int64() Codec[int64] { return int64Codec{} }
 
 type int64Codec struct{}
 
+func (int64Codec) format() record.Format { return record.Int64 }
+
 func (int64Codec) Encode(buf []byte, value int64) ([]byte, error) {
 	return binary.BigEndian.AppendUint64(buf, uint64(value)), nil
 }

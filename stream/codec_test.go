@@ -91,7 +91,7 @@ func TestTablesSayWhatTheirValuesAre(t *testing.T) {
 	for _, table := range plan.Tables {
 		formats[table.Name] = table.Format
 	}
-	for name, want := range map[string]record.Format{"orders-table": record.JSON, "customers-global": record.JSON, "count": record.Raw, "table": record.Text} {
+	for name, want := range map[string]record.Format{"orders-table": record.JSON, "customers-global": record.JSON, "count": record.Int64, "table": record.Text} {
 		if got, ok := formats[name]; !ok || got != want {
 			t.Errorf("table %s holds %v, %v, want %v; all: %v", name, got, ok, want, formats)
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"ravenswood.dev/stream"
 	"ravenswood.dev/stream/streamtest"
+	"ravenswood.dev/stream/tables"
 	"ravenswood.dev/test/kafka/apache"
 )
 
@@ -72,7 +75,7 @@ func restart(t *testing.T, brokers ...string) {
 		err := wordcount().Run(ctx, stream.Options{Brokers: brokers, Dir: dir, AdminAddr: "127.0.0.1:0", Ready: func(r stream.Running) {
 			go func() {
 				defer cancel()
-				said <- talk(ctx, r.Brokers(), round.line, round.want)
+				said <- errors.Join(talk(ctx, r.Brokers(), round.line, round.want), listed(ctx, r.Admin()))
 			}()
 		}})
 		cancel()
@@ -83,6 +86,15 @@ func restart(t *testing.T, brokers ...string) {
 			t.Fatalf("%q does not make the counts %v: %v", round.line, round.want, err)
 		}
 	}
+}
+
+// listed looks whether the table says that its values are whole numbers, so that people see them as such.
+func listed(ctx context.Context, admin string) error {
+	list, err := tables.NewClient(tables.Options{}, admin).Tables(ctx, "wordcount")
+	if err == nil && (len(list) != 1 || list[0].Values != tables.Int64) {
+		err = fmt.Errorf("the tables are %+v", list)
+	}
+	return err
 }
 
 // talk writes a line, and reads what was ever counted until it comes to what is wanted.

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/cli"
+	"ravenswood.dev/internal/component/aggregate"
 	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/record"
 	"ravenswood.dev/internal/tables"
@@ -44,7 +46,11 @@ func (changelog) Stable(context.Context, string) (map[int32]int64, error) {
 }
 
 func (changelog) Follow(ctx context.Context, topic string, _ map[int32]int64, visit func(*kgo.Record) error) error {
-	for i, value := range [][]byte{[]byte(`{"n":3}`), nil} {
+	values := [][]byte{[]byte(`{"n":3}`), nil}
+	if topic == "shop.averages.changelog" {
+		values[0] = []byte(averageKept)
+	}
+	for i, value := range values {
 		if err := visit(&kgo.Record{Topic: topic, Key: []byte("u-1"), Value: value, Offset: int64(i), Timestamp: time.UnixMilli(0)}); err != nil {
 			return err
 		}
@@ -53,9 +59,14 @@ func (changelog) Follow(ctx context.Context, topic string, _ map[int32]int64, vi
 	return ctx.Err()
 }
 
+// averageKept is what an aggregate bolt keeps of an average.
+const averageKept = `{"price":2.5,"raven-state":{"price":[5.0,2]}}`
+
 func serveTables(t *testing.T) (*oneTask, string) {
 	t.Helper()
-	specs := []store.Spec{{Name: "users"}, {Name: "hours", Kind: store.KindWindow, Window: time.Hour, Retention: time.Hour}}
+	specs := []store.Spec{{Name: "users"}, {Name: "hours", Kind: store.KindWindow, Window: time.Hour, Retention: time.Hour}, {Name: "counts"}, {Name: "averages"}}
+	format := map[string]record.Format{"users": record.JSON, "hours": record.JSON, "counts": record.Int64, "averages": record.JSON}
+	show := map[string]func([]byte) []byte{"averages": aggregate.Definition().Show}
 	state, err := store.Open(store.Options{Specs: specs})
 	if err != nil {
 		t.Fatal(err)
@@ -63,12 +74,14 @@ func serveTables(t *testing.T) (*oneTask, string) {
 	t.Cleanup(func() { _ = state.Close() })
 	plan := &topology.Plan{Name: "shop", Stages: []topology.Stage{{Name: "users", Stateful: true, Inputs: []int{0}}}, Inputs: []topology.Input{{Name: "users", Topic: "users"}}}
 	for _, spec := range specs {
-		plan.Tables = append(plan.Tables, topology.Table{Name: spec.Name, Store: spec, Format: record.JSON})
+		plan.Tables = append(plan.Tables, topology.Table{Name: spec.Name, Store: spec, Format: format[spec.Name], Show: show[spec.Name]})
 		plan.Stages[0].Stores = append(plan.Stages[0].Stores, topology.Store{Spec: spec, Changelog: "shop." + spec.Name + ".changelog"})
 	}
 	for _, key := range []string{"u-1", "u-2", "v-1"} {
 		state.KeyValue("users").Put([]byte(key), store.Entry{Value: []byte(`{"name":"` + key + `"}`), Time: time.UnixMilli(0)})
 	}
+	state.KeyValue("counts").Put([]byte("be"), store.Entry{Value: binary.BigEndian.AppendUint64(nil, 258), Time: time.UnixMilli(0)})
+	state.KeyValue("averages").Put([]byte("tea"), store.Entry{Value: []byte(averageKept), Time: time.UnixMilli(0)})
 	state.Windows("hours").Put([]byte("u-1"), time.UnixMilli(0), 0, store.Entry{Value: []byte("7"), Time: time.UnixMilli(0)})
 	state.Seal()
 	if err := state.Commit(nil); err != nil {
@@ -91,7 +104,14 @@ func TestTableCommands(t *testing.T) {
 		exit       int
 		out, err   string // parts of what is printed
 	}{
-		{"list", "list", 0, "shop      users  key-value  json    1", ""},
+		{"list", "list", 0, "shop      users     key-value  json    1", ""},
+		{"list names the encoding of values", "list", 0, "shop      counts    key-value  int64   1", ""},
+		{"get of whole numbers", "get shop counts be", 0, "  258\n", ""},
+		{"get of whole numbers as JSON", "get shop counts be --output json", 0, `"value": 258,`, ""},
+		{"range of whole numbers", "range shop counts --output json", 0, `{"key":"be","value":258,"time"`, ""},
+		{"get of whole numbers as bytes", "get shop counts be --value-encoding base64", 0, "AAAAAAAAAQI=", ""},
+		{"get without what only the bolt needs", "get shop averages tea --output json", 0, "\"value\": {\n    \"price\": 2.5\n  },", ""},
+		{"range without what only the bolt needs", "range shop averages", 0, "  {\"price\":2.5}\n", ""},
 		{"list of one topology", "list shop --output json", 0, `"changelog": "shop.hours.changelog"`, ""},
 		{"list of none", "list shopp", 1, "", "error: ask topology \"shopp\": it does not run here\nhint: there are shop\n"},
 		{"get", "get shop users u-1", 0, `{"name":"u-1"}`, ""},
@@ -141,6 +161,17 @@ func TestTableWatchPrintsChanges(t *testing.T) {
 `
 	if exit != 0 || out.String() != want {
 		t.Errorf("got %d\n%s", exit, out.String())
+	}
+}
+
+func TestTableWatchHidesWhatOnlyTheBoltNeeds(t *testing.T) {
+	_, address := serveTables(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := &stopping{after: 2, stop: cancel}
+	cli.Run(ctx, []string{"table", "watch", "shop", "averages", "--current", "--output", "json", "--admin", address}, cli.Streams{Out: out, Err: out})
+	if strings.Count(out.String(), `"value":{"price":2.5}`) != 2 || strings.Contains(out.String(), "raven-state") {
+		t.Error(out.String())
 	}
 }
 

@@ -77,6 +77,10 @@ type Definition struct {
 	NewSink  func(config any, env Env) (Sink, error)
 	// NewProcessor makes a bolt with state, instead of NewBolt; it is called once per task.
 	NewProcessor func(config any, env Env) (processor.Processor, error)
+
+	// Show makes of a value that the bolt keeps what people see of it, when the table is asked; nil: all of it. It
+	// returns the value itself or fresh bytes, and may be called concurrently.
+	Show func(value []byte) []byte
 }
 
 // Shape is what the planner must know of a bolt to place it: see docs/internals/state.md.

@@ -149,7 +149,7 @@ func (s *Service) show(w http.ResponseWriter, t *target, q *query, c tables.Codi
 	if !q.one() {
 		page := tables.ShownPage{Entries: []tables.Shown{}, Stale: a.stale}
 		for _, e := range a.entries {
-			page.Entries = append(page.Entries, c.Show(e))
+			page.Entries = append(page.Entries, c.Show(t.shown(e)))
 		}
 		if a.more && len(a.entries) > 0 {
 			page.Next = cursorOf(a.entries[len(a.entries)-1])
@@ -162,7 +162,7 @@ func (s *Service) show(w http.ResponseWriter, t *target, q *query, c tables.Codi
 		return &tables.Error{Status: http.StatusNotFound, Code: tables.NoKey, Stale: a.stale,
 			Message: fmt.Sprintf("ask table %q of topology %q: it has no key %q", t.table.Name, t.plan.Name, clip(key))}
 	}
-	shown := tables.ShownAnswer{Shown: c.Show(a.entries[0]), By: a.by, Stale: a.stale}
+	shown := tables.ShownAnswer{Shown: c.Show(t.shown(a.entries[0])), By: a.by, Stale: a.stale}
 	if !t.global() {
 		shown.Partition = partitionOf(q.Key, max(len(t.engine.Owners(t.table.Stage)), 1))
 	}

@@ -92,8 +92,19 @@ func (t *target) encoding() tables.Encoding {
 		return tables.JSON
 	case record.Text:
 		return tables.Text
+	case record.Int64:
+		return tables.Int64
+	case record.Raw:
 	}
 	return tables.Base64
+}
+
+// shown is an entry as whoever asks gets it: without what only the bolt that keeps it understands.
+func (t *target) shown(e tables.Entry) tables.Entry {
+	if t.table.Show != nil && e.Value != nil {
+		e.Value = t.table.Show(e.Value)
+	}
+	return e
 }
 
 // view lends what this process has of a part.

@@ -234,7 +234,7 @@ func (w *watch) event(e tables.Entry, id string, current bool) error {
 	b.WriteString("data: ")
 	enc := json.NewEncoder(&b) // it writes one line, whatever is in the value
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(tables.ShownChange{Shown: w.coding.Show(e), Current: current}); err != nil {
+	if err := enc.Encode(tables.ShownChange{Shown: w.coding.Show(w.target.shown(e)), Current: current}); err != nil {
 		return fmt.Errorf("write a change: %w", err)
 	}
 	return w.line("%s\n", b.Bytes())

@@ -116,6 +116,21 @@ func TestAnIdentityIsWhatAStoreHolds(t *testing.T) {
 	}
 }
 
+// TestBytesThatAreKnownToBeNumbersNowAreTheSame: formats once said less of what programs in Go write.
+func TestBytesThatAreKnownToBeNumbersNowAreTheSame(t *testing.T) {
+	for _, c := range []struct{ was, is, want string }{
+		{"raw", "int64", ""},
+		{"int64", "int64", ""},
+		{"int64", "raw", "format was int64, is raw"},
+		{"json", "int64", "format was json, is int64"},
+		{"raw", "json", "format was raw, is json"},
+	} {
+		if got := strings.Join((topology.Identity{Format: c.was}).Differences(topology.Identity{Format: c.is}), "; "); got != c.want {
+			t.Errorf("from %s to %s: %q, want %q", c.was, c.is, got, c.want)
+		}
+	}
+}
+
 func TestWhatIsKnownOfAStoreIsRead(t *testing.T) {
 	_, plans := mustBuild(t, graph("t", shop))
 	for key, want := range plans[0].Kept(nil) {

@@ -104,6 +104,8 @@ type Table struct {
 	Stage  int // into Plan.Stages; -1: global
 	Store  store.Spec
 	Format record.Format // of the values
+	// Show makes of a value what people see of it; nil: all of it. It returns the value itself or fresh bytes.
+	Show func(value []byte) []byte
 }
 
 // Bolt is a bolt in the graph.

@@ -207,7 +207,7 @@ func (c *checker) tables(p *Plan, g *graph) {
 		if i < 0 {
 			continue
 		}
-		t := Table{Name: b.name, Stage: b.stage, Store: b.shape.Stores[i], Format: flowing(b)}
+		t := Table{Name: b.name, Stage: b.stage, Store: b.shape.Stores[i], Format: flowing(b), Show: b.def.Show}
 		if b.shape.Global {
 			t.Stage = -1
 		}

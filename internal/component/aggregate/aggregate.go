@@ -69,7 +69,7 @@ func (f *Field) UnmarshalText(text []byte) error {
 
 // Definition is the component.
 func Definition() component.Definition {
-	return component.WithFormat(component.DefineProcessor(component.Spec{
+	d := component.WithFormat(component.DefineProcessor(component.Spec{
 		Name:    "aggregate",
 		Summary: "Counts, sums up and collects the records of each key, with or without windows.",
 		Doc:     doc,
@@ -82,6 +82,8 @@ func Definition() component.Definition {
 			{Title: "Sessions with an own function", YAML: `aggregate: {window: {session: 30m}, compute: {path: {start: '""', fold: 'state + "/" + event.page', merge: a + b}, pages: count}}`},
 		},
 	}, validate, func(c *Config) component.Shape { return c.bolt().Shape() }, open), func(*Config) record.Format { return record.JSON })
+	d.Show = visible
+	return d
 }
 
 func validate(c *Config) (problems []component.Problem) {

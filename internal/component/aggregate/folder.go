@@ -187,6 +187,18 @@ func (f *folder) write() []byte {
 	return append(out, '}')
 }
 
+// visible is an aggregate as people see it, without what only the functions need.
+func visible(aggregate []byte) []byte {
+	if _, hidden := document.Member(aggregate, stateName); !hidden {
+		return aggregate
+	}
+	out, err := document.Delete(aggregate, document.Path{{Name: stateName}})
+	if err != nil {
+		return aggregate // it is no object that a folder wrote
+	}
+	return out
+}
+
 // hides says whether any function remembers more than its value.
 func (f *folder) hides() bool {
 	return slices.ContainsFunc(f.fields, func(one field) bool {

@@ -36,6 +36,26 @@ spec:
     late-out: {from: [once.late, hourly.late, visits.late], topic: {name: late}}
 `
 
+// TestWhatFunctionsRememberIsNotShown: who asks the table sees what goes on as result.
+func TestWhatFunctionsRememberIsNotShown(t *testing.T) {
+	for _, table := range planOf(t, sales).Tables {
+		for kept, want := range map[string]string{
+			`{"average":2.5,"raven-state":{"average":[5.0,2]}}`: `{"average":2.5}`,
+			`{"raven-state":{"average":[5.0,2]}}`:               `{}`,
+			`{"average":{"raven-state":1}}`:                     `{"average":{"raven-state":1}}`,
+			`{"average":`:                                       `{"average":`,
+			`7`:                                                 `7`,
+		} {
+			switch hides := table.Name == "hourly" || table.Name == "totals"; {
+			case hides != (table.Show != nil):
+				t.Errorf("table %q: it hides something: %v", table.Name, !hides)
+			case hides && string(table.Show([]byte(kept))) != want:
+				t.Errorf("%s is shown as %s, want %s", kept, table.Show([]byte(kept)), want)
+			}
+		}
+	}
+}
+
 // TestBoltsOfFilesInATask takes the bolts from a file through the planner into a task.
 func TestBoltsOfFilesInATask(t *testing.T) {
 	plan := planOf(t, sales)
