@@ -40,9 +40,10 @@ type session struct {
 	tasks      map[partition]*task
 	units      map[unitID]*unit // of stages with state
 	restored   chan restored
-	work       []stage.Work // of lateStep, kept for its memory
-	outbox     []*entry     // released, in order; to be written when no commit is under way
-	inHand     int          // entries in rings
+	partial    map[unitID]*partial // units that wait for the rest of their partitions
+	work       []stage.Work        // of lateStep, kept for its memory
+	outbox     []*entry            // released, in order; to be written when no commit is under way
+	inHand     int                 // entries in rings
 	inBytes    int64
 	runningNow int      // lanes in work
 	ready      []*entry // may run, but maxRunning is reached
@@ -101,6 +102,7 @@ func newSession(w *worker) *session {
 		w: w, plan: w.plan, graph: w.graph,
 		tasks:      make(map[partition]*task),
 		units:      make(map[unitID]*unit),
+		partial:    make(map[unitID]*partial),
 		restored:   make(chan restored),
 		polled:     make(chan poll, 1),
 		rebalances: make(chan rebalance),
@@ -189,6 +191,7 @@ func (s *session) tick(live context.Context) error {
 		return err
 	}
 	s.releaseStarved()
+	s.notePartial(time.Now())
 	if err := s.startCommit(live); err != nil {
 		return err
 	}

@@ -54,6 +54,7 @@ type membership struct {
 	balancer *taskBalancer
 	told     bool        // OnTasks was called; this and peers are only for the goroutine that assigns
 	peers    []Peer      // of the last assignment that named any
+	alone    bool        // it was said that others in the group know no tasks; as told
 	asked    atomic.Bool // since the last assignment
 }
 
@@ -74,8 +75,10 @@ func (m *membership) tell() (again bool) {
 	}
 	a, ok := m.balancer.assignment()
 	if !ok {
+		m.complain()
 		return false
 	}
+	m.alone = false
 	m.asked.Store(false)
 	first := !m.told
 	m.told = true
@@ -86,6 +89,15 @@ func (m *membership) tell() (again bool) {
 		m.cfg.Tasks.OnTasks(a)
 	}
 	return first && m.stale(a)
+}
+
+// complain says, once, why tasks may stand still that look assigned.
+func (m *membership) complain() {
+	if m.alone || m.cfg.Log == nil {
+		return
+	}
+	m.alone = true
+	m.cfg.Log.Warn("the group shares out single partitions, because a member of it knows no tasks with state (it runs a version from before the topology had any); tasks whose partitions are not together stand still until it has left", "group", m.cfg.Group)
 }
 
 // stale says whether the group does not know what there is to know. A member that restarts under its old id is given what

@@ -3,8 +3,10 @@ package kafka_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -318,6 +320,8 @@ func TestAMemberThatMovedIsKnownAtItsNewPlace(t *testing.T) {
 func TestAGroupChangesToTasksWhenItsLastOldMemberIsGone(t *testing.T) {
 	t.Parallel()
 	cfg, e := start(t), &events{}
+	said := &text{}
+	cfg.Log = slog.New(slog.NewTextHandler(said, nil))
 	taskTopics(t, cfg)
 	topics := []string{"orders", "users", "loose"}
 	old := []*member{joinGroup(t, cfg, "old0", topics, nil), joinGroup(t, cfg, "old1", topics, nil)}
@@ -335,6 +339,9 @@ func TestAGroupChangesToTasksWhenItsLastOldMemberIsGone(t *testing.T) {
 	if a.told+b.told > 0 {
 		t.Error("told of tasks while there are members that know none")
 	}
+	if n := said.count("the group shares out single partitions"); n != 2 {
+		t.Errorf("why tasks may stand still is said %d times by two members", n)
+	}
 	for _, m := range old {
 		if err := m.CloseAndLeave(t.Context()); err != nil {
 			t.Fatal(err)
@@ -350,6 +357,25 @@ func TestAGroupChangesToTasksWhenItsLastOldMemberIsGone(t *testing.T) {
 	checkWhole(t, a)
 	checkWhole(t, b)
 	checkOneOwner(t, e)
+}
+
+// text is what was logged.
+type text struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+// Write is part of io.Writer.
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.Write(p)
+}
+
+func (t *text) count(line string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Count(t.b.String(), line)
 }
 
 // TestForeignToolsCanDescribeTheGroup: the protocol is Kafka's own for consumers.
