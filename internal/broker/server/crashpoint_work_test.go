@@ -280,15 +280,7 @@ func (p *writer) commit(group string, of at, offset int64) {
 		}
 	}
 	p.w.both("commit offsets in transaction", learn, func() error {
-		part := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		part.Partition, part.Offset = of.partition, offset
-		t := kmsg.NewTxnOffsetCommitRequestTopic()
-		t.Topic, t.Partitions = of.topic, append(t.Partitions, part)
-		req := kmsg.NewPtrTxnOffsetCommitRequest()
-		req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Topics = p.id, group, p.producer.ID, p.producer.Epoch, append(req.Topics, t)
-		req.Generation = -1
-		response, err := ask[*kmsg.TxnOffsetCommitResponse](p.w.direct, version, req)
-		return errors.Join(err, refused("commit offsets", response.Topics[0].Partitions[0].ErrorCode))
+		return p.w.commitOffsetIn(version, p.id, p.producer, group, of, offset)
 	})
 }
 

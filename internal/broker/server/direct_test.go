@@ -262,3 +262,19 @@ func (d direct) committedOffset(group string, of at) (int64, error) {
 	}
 	return p.Offset, refused(fmt.Sprintf("fetch offset of %v", of), p.ErrorCode)
 }
+
+// commitOffsetIn commits an offset in a transaction.
+func (d direct) commitOffsetIn(version int16, id string, p txn.Producer, group string, of at, offset int64) error {
+	part := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	part.Partition, part.Offset = of.partition, offset
+	t := kmsg.NewTxnOffsetCommitRequestTopic()
+	t.Topic, t.Partitions = of.topic, append(t.Partitions, part)
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Topics = id, group, p.ID, p.Epoch, append(req.Topics, t)
+	req.Generation = -1
+	response, err := ask[*kmsg.TxnOffsetCommitResponse](d, version, req)
+	if err != nil {
+		return err
+	}
+	return refused("commit offset", response.Topics[0].Partitions[0].ErrorCode)
+}

@@ -24,6 +24,10 @@ type Hooks struct {
 	Done func(Request, time.Duration)
 	// Bytes is told of what was produced and fetched.
 	Bytes func(client string, produced, fetched int)
+	// Decided is told that a transaction has ended for good, when its offsets are shown and before the first of its markers
+	// is written: Kafka promises no order between the two, and a test that must meet this moment waits here. It returns
+	// when ctx ends, with the server. Without the hook offsets are shown after the markers.
+	Decided func(ctx context.Context, id string, commit bool)
 }
 
 // A Request is what hooks learn of a request.

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -170,4 +172,61 @@ func TestHooksTapMetrics(t *testing.T) {
 	if kinds["Produce"] == 0 || kinds["Fetch"] == 0 || kinds["CreateTopics"] != 1 || produced < 5000 || fetched < 5000 {
 		t.Fatalf("requests %v, %d bytes produced, %d fetched", kinds, produced, fetched)
 	}
+}
+
+// TestHookComesBetweenOffsetsAndMarkers: who asks in that moment sees the offsets of the transaction and not its records, and
+// nobody is answered before the rest is there. A start in that moment makes up for it.
+func TestHookComesBetweenOffsetsAndMarkers(t *testing.T) {
+	to, source := at{"t", 0}, at{"u", 0}
+	fs := disk.NewMemory()
+	told, goOn := make(chan string, 1), make(chan struct{})
+	s := tell(t, fs, func(o *Options) {
+		o.Hooks.Decided = func(ctx context.Context, id string, commit bool) {
+			told <- fmt.Sprint(id, " ", commit)
+			select {
+			case <-goOn:
+			case <-ctx.Done():
+			}
+		}
+	})
+	s.create("t", 1, nil)
+	s.create("u", 1, nil)
+	p := s.transaction("x", "v", to)
+	ok(t, s.commitOffsetIn(5, "x", p, "g", source, 7))
+	answered := make(chan error, 1)
+	go func() {
+		_, err := s.end(5, "x", p, true)
+		answered <- err
+	}()
+	select {
+	case got := <-told:
+		if got != "x true" {
+			t.Fatalf("the hook is told %q", got)
+		}
+	case err := <-answered:
+		t.Fatalf("answered, and the hook was not told: %v", err)
+	}
+	between := func(s *story, records ...string) {
+		t.Helper()
+		s.has(to, records...)
+		if got, err := s.committedOffset("g", source); err != nil || got != 7 {
+			t.Fatalf("the group has offset %d, %v", got, err)
+		}
+	}
+	between(s)
+	select {
+	case err := <-answered:
+		t.Fatalf("answered ahead of the markers: %v", err)
+	default:
+	}
+	for range 2 {
+		after := tell(t, fs.PowerLoss(rand.New(rand.NewPCG(1, 1))))
+		between(after, "v")
+		after.over()
+		ok(t, s.s.checkpoint())
+	}
+	close(goOn)
+	ok(t, <-answered)
+	between(s, "v")
+	s.over()
 }

@@ -122,6 +122,7 @@ func (t *transactions) decide(ctx context.Context, d txn.Decide) error {
 	if err := t.s.lasting(context.WithoutCancel(ctx)); err != nil {
 		return kerr.CoordinatorNotAvailable
 	}
+	t.decided(d)
 	marked, err := t.finish(d)
 	if err != nil {
 		t.s.log.Warn("markers not written, trying again", "transaction", d.ID, "err", err)
@@ -130,6 +131,19 @@ func (t *transactions) decide(ctx context.Context, d txn.Decide) error {
 	}
 	t.show(ctx, d, marked)
 	return nil
+}
+
+// decided lets the hook in between offsets and markers. That finish applies the offsets again does no harm: nothing is left
+// of them, and the id takes no new ones before.
+func (t *transactions) decided(d txn.Decide) {
+	hook := t.s.o.Hooks.Decided
+	if hook == nil {
+		return
+	}
+	t.s.gate.RLock()
+	t.s.groups.end(d.ProducerID, d.Commit)
+	t.s.gate.RUnlock()
+	hook(t.s.ctx, d.ID, d.Commit)
 }
 
 // show waits until readers see how the transaction ended: who was told of a commit and reads finds it. The decision is
