@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"ravenswood.dev/test/kafka/apache"
 )
 
@@ -17,6 +19,9 @@ import (
 type cluster interface {
 	addr() string
 	restart(ctx context.Context, down time.Duration) error // ours with kill -9; the same data after a while
+	// commitLate commits an open transaction so that its offsets are shown and its markers are not there yet; write writes
+	// them, and must be called.
+	commitLate(ctx context.Context, t *transaction) (write func(context.Context) error, err error)
 	close() error
 	log() string
 }
@@ -29,39 +34,38 @@ const (
 
 const brokerPatience = 60 * time.Second // for a start
 
-func startCluster(ctx context.Context, kind, dir string, slow time.Duration) (cluster, error) {
+func startCluster(ctx context.Context, kind, dir string) (cluster, error) {
 	if kind == kafkaBroker {
 		return startKafka(ctx, dir)
 	}
-	return startOwn(ctx, dir, slow)
+	return startOwn(ctx, dir)
 }
 
 // own is our broker in a process of its own.
 type own struct {
-	dir  string
-	at   string
-	slow time.Duration
-	p    *process
+	dir string
+	at  string
+	p   *process
 }
 
-func startOwn(ctx context.Context, dir string, slow time.Duration) (*own, error) {
+func startOwn(ctx context.Context, dir string) (*own, error) {
 	addr, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b := &own{dir: dir, at: addr, slow: slow}
+	b := &own{dir: dir, at: addr}
 	return b, b.start(ctx)
 }
 
 func (b *own) start(ctx context.Context) error {
-	p, err := start("broker", b.log(), envDir+"="+filepath.Join(b.dir, "broker"), envAddr+"="+b.at, envSlow+"="+b.slow.String())
+	p, err := start("broker", b.log(), envDir+"="+filepath.Join(b.dir, "broker"), envAddr+"="+b.at)
 	if err != nil {
 		return err
 	}
 	b.p = p
 	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
 	defer cancel()
-	if err := p.awaitUp(ctx); err != nil {
+	if _, err := p.firstLine(ctx); err != nil {
 		p.kill()
 		return fmt.Errorf("start broker: %w (see %s)", err, b.log())
 	}
@@ -124,3 +128,24 @@ func (f *foreign) restart(ctx context.Context, down time.Duration) error {
 	defer cancel()
 	return f.Restart(ctx, 1)
 }
+
+// commitLate writes the marker of the offsets by hand and leaves the others to the end of the transaction, which is still
+// to come: a broker that is left to itself writes all of them at once.
+func (f *foreign) commitLate(ctx context.Context, t *transaction) (write func(context.Context) error, err error) {
+	offsets := t.topics[offsetsTopic]
+	if len(offsets) == 0 {
+		return nil, fmt.Errorf("write the marker of the offsets of %q: it has none", t.id)
+	}
+	topics := kadm.TopicsSet{offsetsTopic: offsets}
+	answers, err := kadm.NewClient(t.client).WriteTxnMarkers(ctx, kadm.TxnMarkers{ProducerID: t.producer, ProducerEpoch: t.epoch, Commit: true, Topics: topics})
+	if err != nil {
+		return nil, fmt.Errorf("write the marker of the offsets of %q: %w", t.id, err)
+	}
+	answers.EachPartition(func(p kadm.TxnMarkersPartitionResponse) { err = errors.Join(err, p.Err) })
+	if err != nil {
+		return nil, fmt.Errorf("write the marker of the offsets of %q: %w", t.id, err)
+	}
+	return t.commit, nil
+}
+
+const offsetsTopic = "__consumer_offsets"

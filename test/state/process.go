@@ -15,10 +15,10 @@ import (
 // process is a child: this program again, in another role.
 type process struct {
 	cmd   *exec.Cmd
-	stdin io.Closer     // held open; its end tells the child that we are gone
-	said  chan string   // its lines on stdout: that it is up, and that it stops itself
-	dead  chan struct{} // closed when it has ended
-	err   error         // how; read after dead
+	stdin io.WriteCloser // takes orders, and is held open: its end tells the child that we are gone
+	said  chan string    // its lines on stdout: that it is up, and that it stops itself
+	dead  chan struct{}  // closed when it has ended
+	err   error          // how; read after dead
 }
 
 // start runs a role. What it prints on stderr is added to the log file.
@@ -57,15 +57,39 @@ func (p *process) watch(stdout io.Reader) {
 	close(p.dead)
 }
 
-// awaitUp waits for the line by which a child says that it is up.
-func (p *process) awaitUp(ctx context.Context) error {
+// firstLine waits for the line by which a child says that it is up.
+func (p *process) firstLine(ctx context.Context) (string, error) {
 	select {
-	case <-p.said:
-		return nil
+	case line := <-p.said:
+		return line, nil
 	case <-p.dead:
-		return fmt.Errorf("start process: it ended at once: %w", p.err)
+		return "", fmt.Errorf("start process: it ended at once: %w", p.err)
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
+	}
+}
+
+// tell gives it an order.
+func (p *process) tell(order string) error {
+	if _, err := fmt.Fprintln(p.stdin, order); err != nil {
+		return fmt.Errorf("tell process %q: %w", order, err)
+	}
+	return nil
+}
+
+// hear waits until it says a certain line.
+func (p *process) hear(ctx context.Context, want string) error {
+	for {
+		select {
+		case line := <-p.said:
+			if line == want {
+				return nil
+			}
+		case <-p.dead:
+			return fmt.Errorf("wait for process to say %q: it ended: %w", want, p.err)
+		case <-ctx.Done():
+			return fmt.Errorf("wait for process to say %q: %w", want, ctx.Err())
+		}
 	}
 }
 

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"ravenswood.dev/internal/broker"
-	"ravenswood.dev/internal/broker/disk"
 	"ravenswood.dev/internal/engine"
 	"ravenswood.dev/internal/node"
 	"ravenswood.dev/stream"
@@ -26,7 +25,6 @@ const (
 	envDir    = "RAVEN_STATE_DIR"    // where it keeps its data
 	envAddr   = "RAVEN_STATE_ADDR"   // broker: where to listen; worker: whom to ask
 	envID     = "RAVEN_STATE_ID"     // worker: its id, the same in all its lives
-	envSlow   = "RAVEN_STATE_SLOW"   // broker: how long a sync of a changelog takes at least
 	envUnsafe = "RAVEN_STATE_UNSAFE" // worker: what is switched off, an engine.Unsafe as JSON
 
 	// envAt is VERB:STEP:COUNT: the worker stops or kills itself when it gets to that step of a commit for the COUNTth time.
@@ -46,15 +44,18 @@ const (
 func play(ctx context.Context, role string) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	markers := &lateMarkers{say: func(line string) { fmt.Println(line) }}
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		cancel()
+		defer cancel()
+		for orders := bufio.NewScanner(os.Stdin); orders.Scan(); {
+			markers.obey(orders.Text())
+		}
 	}()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	err := errors.New("unknown role")
 	switch role {
 	case "broker":
-		err = playBroker(ctx, log)
+		err = playBroker(ctx, markers, log)
 	case "worker":
 		err = playWorker(ctx, log)
 	}
@@ -65,17 +66,11 @@ func play(ctx context.Context, role string) int {
 	return 0
 }
 
-// playBroker is `raven broker`, with a disk that may be slow. It prints a line when it is up.
-func playBroker(ctx context.Context, log *slog.Logger) error {
-	slow, err := time.ParseDuration(os.Getenv(envSlow))
-	if err != nil {
-		return err
-	}
+// playBroker is `raven broker`, with a hand on the markers of transactions. It prints a line when it is up.
+func playBroker(ctx context.Context, markers *lateMarkers, log *slog.Logger) error {
 	b, err := node.StartBroker(ctx, node.Options{Data: os.Getenv(envDir), Listen: os.Getenv(envAddr), Log: log, Embedded: func(o *broker.Options) {
 		o.Settings = map[string]string{"log.segment.bytes": strconv.Itoa(8 << 20), "group.initial.rebalance.delay.ms": "0"}
-		if slow > 0 {
-			o.Files = func(files disk.FS) disk.FS { return slowDisk{files, slow} }
-		}
+		o.Hooks.Decided = markers.decided
 	}})
 	if err != nil {
 		return err
@@ -83,32 +78,6 @@ func playBroker(ctx context.Context, log *slog.Logger) error {
 	fmt.Println("up")
 	<-ctx.Done()
 	return b.Close()
-}
-
-// slowDisk takes its time with the changelogs.
-type slowDisk struct {
-	disk.FS
-	by time.Duration
-}
-
-// Open implements disk.FS.
-func (d slowDisk) Open(name string, mode disk.Mode) (disk.File, error) {
-	f, err := d.FS.Open(name, mode)
-	if err != nil || !strings.Contains(name, ".changelog") {
-		return f, err
-	}
-	return slowFile{f, d.by}, nil
-}
-
-type slowFile struct {
-	disk.File
-	by time.Duration
-}
-
-// Sync implements disk.File.
-func (f slowFile) Sync() error {
-	time.Sleep(f.by) // sleep: it is what a slow disk does
-	return f.File.Sync()
 }
 
 // playWorker runs the bank as its user would, with a hand on the steps of its commits. It prints the address of its admin

@@ -93,7 +93,7 @@ func run(ctx context.Context, o options, t trial) *result {
 
 // play is the course of a run.
 func (h *harness) play(ctx context.Context) (err error) {
-	if h.cluster, err = startCluster(ctx, h.o.broker, h.dir, h.trial.slow); err != nil {
+	if h.cluster, err = startCluster(ctx, h.o.broker, h.dir); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.cluster.close()) }()
@@ -121,7 +121,7 @@ func (h *harness) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	err = first.awaitUp(ctx)
+	_, err = first.firstLine(ctx)
 	first.kill()
 	if err != nil {
 		return fmt.Errorf("%w (see %s)", err, w.log())

@@ -2,58 +2,117 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	"ravenswood.dev/internal/admin"
+	"ravenswood.dev/internal/engine"
 )
 
-// The moments of the story, from that at which the first worker stops. Its session ends 12 s after it, its transaction
-// times out after 25 s.
 const (
-	othersDie    = 4 * time.Second
-	othersReturn = 14 * time.Second
-	zombieWakes  = 18 * time.Second
+	storyPatience = 60 * time.Second // for a step of the story
+	storyLook     = 5 * time.Second  // after it, for what is wrong to show
 )
 
-// restoreStory tells again and again what the target of a restore is there for. A worker stops when its offsets are in its
-// transaction and the transaction only has to be ended. The others die, so that nobody who comes back knows whose tasks
-// they are given, and wait for the offsets. The first wakes and ends its transaction: the offsets show it at once, the
-// changelogs some time later, when its markers are there. Who restores what is stable at this moment restores too little.
+// restoreStory tells again and again what the target of a restore is there for, each time of another worker.
 func restoreStory(ctx context.Context, h *harness) {
 	d := lane(h.o.seed, 0)
-	zombie, others := h.workers[0], h.workers[1:]
-	living := startAll(others)
-	for ctx.Err() == nil {
-		f := fault{kind: stepStop, step: "after-offsets", count: 2 + d.IntN(3)}
-		p, err := zombie.start(f.at())
-		if err != nil {
-			break
+	for i := 0; ctx.Err() == nil; i++ {
+		before, after := h.workers[i%workerCount], h.workers[(i+1)%workerCount]
+		if err := h.tellOfRestore(ctx, d, before, after); err != nil && ctx.Err() == nil {
+			h.findings.note("%s hands over to %s: %v", before.id, after.id, err)
+			return
 		}
-		if zombie.reached(ctx, p, f) {
-			h.count(f.kind)
-			sleep(ctx, othersDie)
-			h.killAll(living)
-			sleep(ctx, othersReturn-othersDie)
-			living = startAll(others)
-			sleep(ctx, zombieWakes-othersReturn)
-			p.resume()
-			sleep(ctx, zombieTime)
-		}
-		p.kill()
 	}
-	h.killAll(living)
 }
 
-func (h *harness) killAll(living []*process) {
-	for _, p := range living {
-		p.kill()
+// tellOfRestore lets a worker die when all of a transaction is written, its offsets with it, and commits it in the worker's
+// place: the offsets show it at once, the changelogs when their markers are there. Between the two a successor begins to
+// restore, which knows nothing of its predecessor: it would end the transaction otherwise, and wait for the markers by
+// that. What is stable at this moment is too little.
+func (h *harness) tellOfRestore(ctx context.Context, d draw, before, after *worker) error {
+	t, err := h.dieInCommit(ctx, before, 15+d.IntN(15))
+	if err != nil {
+		return err
+	}
+	defer t.client.Close()
+	write, err := h.cluster.commitLate(ctx, t)
+	if err != nil {
+		return err
+	}
+	p, err := h.succeed(ctx, t, after)
+	if p != nil {
+		defer p.kill()
+	}
+	// Whatever has happened: everybody would wait for the markers.
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), storyPatience)
+	defer cancel()
+	if err = errors.Join(err, write(patience)); err == nil {
+		sleep(ctx, storyLook)
 		h.count(kill)
 	}
+	return err
 }
 
-func startAll(workers []*worker) (all []*process) {
-	for _, w := range workers {
-		if p, err := w.start(""); err == nil {
-			all = append(all, p)
+// dieInCommit starts a worker and returns the transaction that it leaves behind, with all there is to it but its end.
+func (h *harness) dieInCommit(ctx context.Context, w *worker, count int) (*transaction, error) {
+	ctx, cancel := context.WithTimeout(ctx, storyPatience)
+	defer cancel()
+	f := fault{kind: stepKill, step: "after-offsets", count: count}
+	p, err := w.start(f.at())
+	if err != nil {
+		return nil, err
+	}
+	defer p.kill()
+	if !p.reached(ctx, f.kind, w.up) {
+		return nil, fmt.Errorf("start %s: its commit %d did not come", w.id, f.count)
+	}
+	h.count(f.kind)
+	return leftOpen(ctx, h.load.client, h.cfg, w.id)
+}
+
+// succeed starts a worker in the place of one that is gone, and returns when it knows how far it has to restore.
+func (h *harness) succeed(ctx context.Context, t *transaction, w *worker) (*process, error) {
+	ctx, cancel := context.WithTimeout(ctx, storyPatience)
+	defer cancel()
+	if err := t.leave(ctx, h.load.client); err != nil {
+		return nil, err
+	}
+	p, err := w.start("")
+	if err != nil {
+		return nil, err
+	}
+	address, err := p.firstLine(ctx)
+	if err != nil {
+		return p, err
+	}
+	w.up(address)
+	return p, awaitTargets(ctx, admin.NewClient(address))
+}
+
+// awaitTargets waits until a worker has all tasks and knows of each how far to restore it: it has asked the log for ends,
+// and does not do so again.
+func awaitTargets(ctx context.Context, worker *admin.Client) error {
+	for ; ctx.Err() == nil; sleep(ctx, 20*time.Millisecond) {
+		if s, err := worker.Status(ctx); err == nil && targetsKnown(s) {
+			return nil
 		}
 	}
-	return all
+	return fmt.Errorf("wait for restores: %w", ctx.Err())
+}
+
+func targetsKnown(s admin.Status) bool {
+	known, all := 0, 0
+	for _, t := range s.Topologies {
+		for _, stage := range t.Stages {
+			all += partitions
+			for _, task := range stage.Tasks {
+				if task.State == engine.TaskRunning || task.Restore != nil && task.Restore.Total > 0 {
+					known++
+				}
+			}
+		}
+	}
+	return all > 0 && known == all
 }

@@ -16,8 +16,7 @@ type trial struct {
 	story  func(ctx context.Context, h *harness) // what happens instead, if it takes several workers
 	span   time.Duration
 	unsafe engine.Unsafe
-	slow   time.Duration // how long the broker takes to sync a changelog at least
-	breaks bool          // a control: it must be found that something is wrong
+	breaks bool // a control: it must be found that something is wrong
 }
 
 // trials are the runs that the options ask for, in their order.
@@ -27,7 +26,7 @@ func (o options) trials() []trial {
 		runCalm:    {name: runCalm, span: o.span},
 		runFence:   {name: runFence, plan: stopsAfterFlush(o.seed), span: o.control, unsafe: engine.Unsafe{NoFence: true}, breaks: true},
 		runBuffer:  {name: runBuffer, plan: killsAfterFlush(o.seed), span: o.control, unsafe: engine.Unsafe{NoBuffer: true}, breaks: true},
-		runRestore: {name: runRestore, story: restoreStory, span: o.control, unsafe: engine.Unsafe{RestoreToStable: true}, slow: slowSync, breaks: true},
+		runRestore: {name: runRestore, story: restoreStory, span: o.control, unsafe: engine.Unsafe{RestoreToStable: true}, breaks: true},
 	}
 	if o.run != runAll {
 		t := all[o.run]
@@ -38,16 +37,10 @@ func (o options) trials() []trial {
 	}
 	list := []trial{all[runMain]}
 	if o.control > 0 {
-		list = append(list, all[runFence], all[runBuffer])
-		if o.broker == ownBroker {
-			list = append(list, all[runRestore])
-		}
+		list = append(list, all[runFence], all[runBuffer], all[runRestore])
 	}
 	return list
 }
-
-// slowSync is how late a marker is on a changelog, so that whoever does not wait for it shows.
-const slowSync = 700 * time.Millisecond
 
 func (t trial) unsafeJSON() string {
 	raw, _ := json.Marshal(t.unsafe) // plain switches
