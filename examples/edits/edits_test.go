@@ -3,9 +3,7 @@
 package edits_test
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -28,6 +26,7 @@ import (
 	"ravenswood.dev/internal/demo"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/node"
+	"ravenswood.dev/test/realdata"
 )
 
 // story is one file of events: how it is keyed, which of its records are of the kind that is enriched, and a number in
@@ -96,28 +95,6 @@ metadata: {name: reviewer}
 spec: {versions: [{name: v1, url: '{{.URL}}'}]}
 `))
 
-// dataFolder is where the event files are: RAVEN_DATA, a path from the root of the repository. They are no part of it and
-// take half a minute, so without RAVEN_DATA the test says loudly that it was left out; RAVEN_REQUIRE_DATA=1, as in CI,
-// makes that a failure.
-func dataFolder(t *testing.T) string {
-	t.Helper()
-	folder, required := os.Getenv("RAVEN_DATA"), os.Getenv("RAVEN_REQUIRE_DATA") == "1"
-	if folder == "" && !required {
-		t.Skip("LEFT OUT: 6 of 6 event files; set RAVEN_DATA, for example to ../shared/data")
-	}
-	if !filepath.IsAbs(folder) {
-		folder = filepath.Join("..", "..", folder)
-	}
-	folder, err := filepath.Abs(filepath.Join(folder, "events"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(folder); err != nil {
-		t.Fatalf("find the event files by RAVEN_DATA %q: %v", os.Getenv("RAVEN_DATA"), err)
-	}
-	return folder
-}
-
 // TestMain lets the test program be the service: the word raven in its exec means the program that runs it.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "example-service" {
@@ -179,10 +156,9 @@ func checkSample(t *testing.T, path string) {
 }
 
 func TestRealEventsComeOutCompleteAndUntouched(t *testing.T) {
-	folder := dataFolder(t)
 	for _, s := range stories() {
 		t.Run(s.File, func(t *testing.T) {
-			path := filepath.Join(folder, s.File)
+			path := realdata.Events(t, s.File, fmt.Sprintf("%d real events of %s", s.rows, s.File))
 			want := calculate(t, path, s)
 			if want.chosen+want.rest != s.rows || want.chosen == 0 || want.rest == 0 {
 				t.Fatalf("the file is not what it was: %d and %d records, want %d in all", want.chosen, want.rest, s.rows)
@@ -204,23 +180,9 @@ type calculation struct {
 
 func calculate(t *testing.T, path string, s story) *calculation {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	unzipped, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := &calculation{story: s, sum: new(big.Rat), lines: map[string]int{}}
-	lines := bufio.NewScanner(unzipped)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		c.line(t, lines.Text())
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
+	for _, line := range realdata.Lines(t, path) {
+		c.line(t, string(line))
 	}
 	return c
 }
