@@ -69,6 +69,10 @@ type Definition struct {
 	// output; nil means what it got.
 	Format func(config any) record.Format
 
+	// Times says whether the settings of a spout or bolt take the times of records out of what these hold. A spout
+	// that can do so reads what lasts, such as files: its records may be of years ago. Nil means no.
+	Times func(config any) bool
+
 	// Shape says what a bolt does to keys and what state it keeps; nil means nothing and none.
 	Shape func(config any) Shape
 

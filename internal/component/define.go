@@ -61,6 +61,12 @@ func WithFormat[C any](d Definition, format func(*C) record.Format) Definition {
 	return d
 }
 
+// WithTimes adds whether settings take the times of records out of what these hold.
+func WithTimes[C any](d Definition, times func(*C) bool) Definition {
+	d.Times = func(config any) bool { return times(config.(*C)) }
+	return d
+}
+
 func define[C any](spec Spec, check func(*C) []Problem) Definition {
 	d := Definition{Spec: spec, NewConfig: func() any { return new(C) }}
 	if check != nil {

@@ -42,6 +42,8 @@ const (
 	CodeTableKind        = "table-kind"         // a bolt reads a table that is kept in another way than it needs: with or without a history
 	CodeCoPartitioning   = "co-partitioning"    // topics that are worked on together have different numbers of partitions
 	CodeTableForgets     = "table-forgets"      // a table is made of a topic that forgets its records
+	CodeOrderLost        = "order-lost"         // a file's records lose their order of time before a bolt that goes by it
+	CodeSinkForgets      = "sink-forgets"       // a topic would delete results for their age as soon as they are written
 )
 
 // Build checks everything that can be known without running and plans the topologies. A topology with an error has no

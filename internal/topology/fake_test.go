@@ -44,6 +44,9 @@ type (
 		History   api.Duration `yaml:"history" doc:"How far back."`
 		Retention api.Duration `yaml:"retention" doc:"How long."`
 	}
+	clock struct {
+		Time string `yaml:"time" doc:"Where records say their time."`
+	}
 	expression struct {
 		When string `yaml:"when" required:"true" doc:"Expression."`
 	}
@@ -93,6 +96,8 @@ func (c *tables) shape() component.Shape {
 	return component.Shape{Table: true, Global: c.Global, Stores: []store.Spec{spec}}
 }
 
+func (c *clock) set() bool { return c.Time != "" }
+
 type fakeProcessor struct{}
 
 func (fakeProcessor) Open(processor.Context) error      { return nil }
@@ -110,6 +115,8 @@ func fakeSpout(name string) component.Definition {
 func fakes() *component.Registry {
 	return component.NewRegistry(
 		topic.Spout(), fakeSpout("generate"),
+		component.WithTimes(component.DefineSpout(component.Spec{Name: "read"}, nil, func(*clock, component.Env) (component.Spout, error) { return fake{}, nil }), (*clock).set),
+		component.WithTimes(fakeBolt[clock]("clock", nil), (*clock).set),
 		component.WithFormat(fakeSpout("bytes"), func(*noSettings) record.Format { return record.Raw }),
 		fakeBolt[noSettings]("pass", nil),
 		component.WithPorts(fakeBolt[branches]("branch", nil), func(c *branches) []string { return c.To }),

@@ -246,6 +246,7 @@ func (c *checker) topics(here at, p *Plan, g *graph) {
 		p.Topics = append(p.Topics, needed[name])
 	}
 	c.declaredInternals(p, partitions)
+	c.past(here, p, g)
 }
 
 // remembered lists the topics that tables are read from for good: they must not lose the newest record of a key.

@@ -41,7 +41,7 @@ const (
 
 // Spout is the file spout.
 func Spout() component.Definition {
-	return component.WithFormat(component.DefineSpout(component.Spec{
+	return component.WithTimes(component.WithFormat(component.DefineSpout(component.Spec{
 		Name:    "file",
 		Summary: "Reads lines, JSON lines or CSV from files, plain or gzip, and goes on exactly where it stopped.",
 		Doc:     spoutDoc,
@@ -55,7 +55,7 @@ func Spout() component.Definition {
 			return record.Text
 		}
 		return record.JSON
-	})
+	}), func(c *SpoutConfig) bool { return c.Time != "" })
 }
 
 // format is what the settings or the name say.

@@ -41,7 +41,7 @@ type Headers struct {
 
 // Definition is the component.
 func Definition() component.Definition {
-	return component.WithShape(component.DefineBolt(component.Spec{
+	return component.WithTimes(component.WithShape(component.DefineBolt(component.Spec{
 		Name:    "transform",
 		Summary: "Sets, removes and renames fields, and computes key, event time and headers, by expressions.",
 		Doc:     doc,
@@ -52,7 +52,7 @@ func Definition() component.Definition {
 			{Title: "Tidy up", YAML: "transform: {rename: {ts: time, user.mail: user.email}, remove: [user.password, debug]}"},
 			{Title: "A field with a default, and a header from it", YAML: `transform: {set: {segment: 'event.?user.segment.orValue("none")'}, headers: {set: {segment: 'event.?user.segment.orValue("none")'}}}`},
 		},
-	}, validate, open), shape)
+	}, validate, open), shape), func(c *Config) bool { return c.Time != "" })
 }
 
 // shape says that records with a computed key belong elsewhere.
@@ -281,7 +281,7 @@ func (b *bolt) evaluateTime(r *record.Record) (time.Time, error) {
 	}
 	at, ok := document.Time(out, b.zone)
 	if !ok {
-		return r.Time, fmt.Errorf("set the time: %.100s is none after 1970", out)
+		return r.Time, fmt.Errorf("set the time: %.100s is none between 1970 and 2262", out)
 	}
 	return at, nil
 }
