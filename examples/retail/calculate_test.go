@@ -19,31 +19,38 @@ type line struct {
 	UnitPrice            json.Number
 	CustomerID           *string
 	Country              string
+
+	amount *big.Int // quantity times price, exactly, in thousandths of a pound
 }
 
 func (l line) day() string  { return l.InvoiceDate[:10] }
 func (l line) hour() string { return l.InvoiceDate[:13] }
 
-// amount is quantity times price in pounds, exactly.
-func (l line) amount() *big.Rat {
-	price, ok := new(big.Rat).SetString(l.UnitPrice.String())
-	if !ok {
-		panic("no price: " + l.UnitPrice.String())
+// thousandths multiplies a decimal number of at most three places by a thousand.
+func thousandths(t *testing.T, n json.Number) *big.Int {
+	t.Helper()
+	r, ok := new(big.Rat).SetString(n.String())
+	if !ok || !r.Mul(r, big.NewRat(1000, 1)).IsInt() {
+		t.Fatalf("price %q has no or too many decimal places", n)
 	}
-	return price.Mul(price, new(big.Rat).SetInt64(l.Quantity))
+	return r.Num()
 }
 
 // pounds writes an amount as all results are compared: with the three places that the prices have at most.
-func pounds(r *big.Rat) string { return r.FloatString(3) }
+func pounds(thousandths *big.Int) string {
+	return new(big.Rat).SetFrac(thousandths, big.NewInt(1000)).FloatString(3)
+}
 
-func readLines(t *testing.T, path string) (lines []line) {
+func readLines(t *testing.T, texts [][]byte) []line {
 	t.Helper()
-	for _, text := range fileLines(t, path) {
-		var l line
-		if err := json.Unmarshal(text, &l); err != nil {
+	lines := make([]line, len(texts))
+	for i, text := range texts {
+		l := &lines[i]
+		if err := json.Unmarshal(text, l); err != nil {
 			t.Fatal(err)
 		}
-		lines = append(lines, l)
+		l.amount = thousandths(t, l.UnitPrice)
+		l.amount.Mul(l.amount, big.NewInt(l.Quantity))
 	}
 	return lines
 }
@@ -53,7 +60,7 @@ type answers struct {
 	revenue  map[string]int // of a country in an hour
 	best     map[string]int // of a day
 	sessions map[string]int // of a customer
-	returns  map[string]int // with a sale before them
+	returns  map[string]int // each with a sale before it, or by itself
 }
 
 func calculate(t *testing.T, lines []line) answers {
@@ -71,25 +78,25 @@ func calculate(t *testing.T, lines []line) answers {
 			t.Fatalf("line %d is older than the one before it: the file is not what it was", i)
 		}
 	}
-	return answers{revenue(lines), best(lines), sessions(lines, at), returns(lines, at)}
+	return answers{revenue(lines), best(lines), sessions(lines, at), returns(t, lines, at)}
 }
 
 // total is what is added up of lines.
 type total struct {
 	lines, units     int64
-	amount, returned *big.Rat
+	amount, returned *big.Int
 	invoices         map[string]bool
 }
 
 func (o *total) add(l line) *total {
 	if o == nil {
-		o = &total{amount: new(big.Rat), returned: new(big.Rat), invoices: map[string]bool{}}
+		o = &total{amount: new(big.Int), returned: new(big.Int), invoices: map[string]bool{}}
 	}
 	o.lines++
 	o.units += l.Quantity
-	o.amount.Add(o.amount, l.amount())
+	o.amount.Add(o.amount, l.amount)
 	if l.Quantity < 0 {
-		o.returned.Add(o.returned, l.amount())
+		o.returned.Add(o.returned, l.amount)
 	}
 	o.invoices[l.InvoiceNo] = true
 	return o
@@ -169,8 +176,10 @@ func sessionText(customer string, from, to time.Time, lines int64, invoices int,
 	return fmt.Sprintf("%s from %d to %d: %d lines of %d invoices, %s", customer, from.Unix(), to.Unix(), lines, invoices, amount)
 }
 
-// returns are all pairs of a return and a sale of the same product to the same customer in the 30 days before.
-func returns(lines []line, at []time.Time) map[string]int {
+// returns are all pairs of a return and a sale of the same product to the same customer in the 30 days before, and the
+// returns without such a sale.
+func returns(t *testing.T, lines []line, at []time.Time) map[string]int {
+	t.Helper()
 	sales := make(map[string][]int) // lines by customer and product
 	key := func(l line) string { return *l.CustomerID + "/" + l.StockCode }
 	for i, l := range lines {
@@ -178,20 +187,35 @@ func returns(lines []line, at []time.Time) map[string]int {
 			sales[key(l)] = append(sales[key(l)], i)
 		}
 	}
-	out := make(map[string]int)
+	out, pairs, alone := make(map[string]int), 0, 0
 	for i, l := range lines {
 		if l.CustomerID == nil || l.Quantity >= 0 {
 			continue
 		}
+		met := 0
 		for _, j := range sales[key(l)] {
 			if before := at[i].Sub(at[j]); before >= 0 && before <= 30*24*time.Hour {
-				out[returnText(l.InvoiceNo, key(l), l.Quantity, pounds(l.amount()), lines[j].InvoiceNo, lines[j].Quantity, pounds(lines[j].amount()))]++
+				out[returnText(l.InvoiceNo, key(l), l.Quantity, pounds(l.amount), lines[j].InvoiceNo, lines[j].Quantity, pounds(lines[j].amount))]++
+				met++
 			}
 		}
+		pairs += met
+		if met > 0 {
+			continue
+		}
+		out[returnText(l.InvoiceNo, key(l), l.Quantity, pounds(l.amount), "", 0, "")]++
+		alone++
+		if at[len(at)-1].Sub(at[i]) < time.Hour {
+			t.Fatalf("return %s has no sale, and comes so near to the end of the file that nobody knows yet: take another file", l.InvoiceNo)
+		}
+	}
+	if pairs == 0 || alone == 0 {
+		t.Fatalf("%d returns with a sale and %d without: the file does not ask both", pairs, alone)
 	}
 	return out
 }
 
+// returnText is a return with a sale; one without has nothing for sold.
 func returnText(invoice, key string, quantity int64, amount, sold string, soldQuantity int64, soldAmount string) string {
 	return fmt.Sprintf("%s of %s: %d for %s; sold in %q: %d for %s", invoice, key, quantity, amount, sold, soldQuantity, soldAmount)
 }

@@ -6,11 +6,11 @@
 package retail
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
-	"math/big"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 	_ "time/tzdata" // London has its time everywhere
 
@@ -20,24 +20,38 @@ import (
 // Mills is an amount of money in thousandths of a pound. JSON has it in pounds: 2.55 is 2550.
 type Mills int64
 
+// millsPlaces is how many decimal places Mills keep.
+const millsPlaces = 3
+
 // UnmarshalJSON reads a decimal number of at most three places, exactly.
 func (m *Mills) UnmarshalJSON(text []byte) error {
-	r, ok := new(big.Rat).SetString(string(text))
-	if !ok || len(text) > 20 || bytes.ContainsAny(text, "eE/") {
-		return fmt.Errorf("read amount %q: not a decimal number", text)
-	}
-	r.Mul(r, big.NewRat(1000, 1))
-	if !r.IsInt() || !r.Num().IsInt64() {
+	pounds, fraction, _ := strings.Cut(string(text), ".")
+	fraction = strings.TrimRight(fraction, "0")
+	if len(fraction) > millsPlaces {
 		return fmt.Errorf("read amount %q: more than three places", text)
 	}
-	*m = Mills(r.Num().Int64())
+	n, err := strconv.ParseInt(pounds+fraction+"000"[len(fraction):], 10, 64)
+	if err != nil {
+		return fmt.Errorf("read amount %q: not a decimal number", text)
+	}
+	*m = Mills(n)
 	return nil
 }
 
 // MarshalJSON writes what UnmarshalJSON reads.
 func (m Mills) MarshalJSON() ([]byte, error) { return []byte(m.String()), nil }
 
-func (m Mills) String() string { return big.NewRat(int64(m), 1000).FloatString(3) }
+func (m Mills) String() string {
+	digits, sign := strconv.FormatInt(int64(m), 10), ""
+	if m < 0 {
+		digits, sign = digits[1:], "-"
+	}
+	if n := millsPlaces + 1 - len(digits); n > 0 {
+		digits = "0000"[:n] + digits
+	}
+	pounds := len(digits) - millsPlaces
+	return sign + digits[:pounds] + "." + digits[pounds:]
+}
 
 // Line is one line of an invoice. A negative quantity is a return.
 type Line struct {
@@ -103,8 +117,11 @@ func ranked(best []Sold, s Sold) []Sold {
 	return best[:min(bestMax, len(best))]
 }
 
-// Return is a return with one of the sales before it.
-type Return struct{ Returned, Sale Line }
+// Return is a return with one of the sales before it, or with none.
+type Return struct {
+	Returned Line
+	Sale     *Line
+}
 
 // The topics of Topology.
 var (
@@ -169,11 +186,12 @@ func sessions(lines stream.Stream[string, Line]) {
 		stream.Merging(Visit.merge), stream.Named("sessions")).To(Sessions)
 }
 
+// returns has a result for each sale that a return may belong to. The file knows times to the minute.
 func returns(lines stream.Stream[string, Line]) {
-	const month, year = 30 * 24 * time.Hour, 365 * 24 * time.Hour
+	const month = 30 * 24 * time.Hour
 	purchases := stream.Rekey(lines, func(_ string, l Line) string { return l.CustomerID + "/" + l.StockCode })
 	kinds := purchases.Branch(func(_ string, l Line) bool { return l.Quantity < 0 }, func(_ string, l Line) bool { return l.Quantity >= 0 })
-	stream.JoinStreams(kinds[0], kinds[1], stream.Within(month).After(0).Grace(year),
-		func(back, sale Line) Return { return Return{back, sale} },
+	stream.LeftJoinStreams(kinds[0], kinds[1], stream.Within(month).After(0).Grace(time.Minute),
+		func(back Line, sale *Line) Return { return Return{back, sale} },
 		stream.Named("returns")).To(Returns)
 }

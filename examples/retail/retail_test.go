@@ -21,48 +21,41 @@ import (
 	"ravenswood.dev/internal/component/all"
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/internal/node"
+	"ravenswood.dev/test/realdata"
 )
-
-// dataFile is the file of real invoices in the folder that RAVEN_DATA names, a path from the root of the repository. It is
-// no part of the repository, so without RAVEN_DATA the test says loudly that it was left out; RAVEN_REQUIRE_DATA=1 makes
-// that a failure.
-func dataFile(t *testing.T) string {
-	t.Helper()
-	folder := os.Getenv("RAVEN_DATA")
-	if folder == "" && os.Getenv("RAVEN_REQUIRE_DATA") != "1" {
-		t.Skip("LEFT OUT: 270,959 lines of real invoices; set RAVEN_DATA, for example to ../shared/data")
-	}
-	if !filepath.IsAbs(folder) {
-		folder = filepath.Join("..", "..", folder)
-	}
-	path, err := filepath.Abs(filepath.Join(folder, "events", "retail-dev.jsonl.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("find the invoices by RAVEN_DATA %q: %v", os.Getenv("RAVEN_DATA"), err)
-	}
-	return path
-}
 
 func TestSampleIsAnsweredAsCalculated(t *testing.T) {
 	path, err := filepath.Abs("sample.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkFiles(t, path)
+	check(t, path, 1) // so few lines that the tasks of more partitions would not all see a day's end
 }
 
 func TestRealInvoicesAreAnsweredAsCalculated(t *testing.T) {
-	path := dataFile(t)
-	checkFiles(t, path)
+	check(t, realdata.Events(t, "retail-dev.jsonl.gz", "270,959 lines of real invoices"), 4)
+}
+
+// check holds both forms against one calculation. Partitions is how many the topics of the one in Go have.
+func check(t *testing.T, path string, partitions int) {
+	t.Helper()
+	texts := realdata.Lines(t, path)
+	lines := readLines(t, texts)
+	want := calculate(t, lines)
+	t.Run("files", func(t *testing.T) {
+		t.Parallel()
+		checkFiles(t, path, want)
+	})
+	t.Run("Go", func(t *testing.T) {
+		t.Parallel()
+		checkGo(t, lines, texts, partitions, want)
+	})
 }
 
 // checkFiles runs the resource files of this folder over an invoice file and holds the topics against the calculation.
-func checkFiles(t *testing.T, invoices string) {
+func checkFiles(t *testing.T, path string, want answers) {
 	t.Helper()
-	want := calculate(t, readLines(t, invoices))
-	cfg := run(t, invoices)
+	cfg := run(t, path)
 	newest := func(topic string) map[string]json.RawMessage { return readNewest(t, cfg, topic) }
 	compare(t, "revenue", textsOf(t, newest("revenue"), revenueText), want.revenue)
 	compare(t, "best sellers", textsOf(t, newest("best-sellers"), bestText), want.best)
@@ -178,7 +171,7 @@ func ofMills(n json.Number) string {
 	if !ok || !r.IsInt() {
 		return "no whole number: " + n.String()
 	}
-	return pounds(r.Quo(r, big.NewRat(1000, 1)))
+	return pounds(r.Num())
 }
 
 func decode(t *testing.T, value []byte, into any) {
