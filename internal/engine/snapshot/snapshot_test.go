@@ -378,3 +378,29 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// A snapshot that the changelog can't make up for is not worth its way.
+func TestASnapshotThatIsTooOldIsNotFetched(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fresh func(Store) bool
+		want  int64
+	}{
+		{"nobody asks", nil, 10},
+		{"fresh", func(s Store) bool { return s.Checkpoint == 10 && s.Current.Equal(time.UnixMilli(1_700_000_000_000)) }, 10},
+		{"too old", func(Store) bool { return false }, -1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, Options{})
+			r.load(10)
+			if err := r.state.Confirm("totals", time.UnixMilli(1_700_000_000_000)); err != nil {
+				t.Fatal(err)
+			}
+			r.save(r.bucket)
+			r.task.Fresh = c.fresh
+			if at, err := r.fetch(); at != c.want || (err == nil) != (c.want >= 0) {
+				t.Errorf("fetched one that stands at %d, %v; want %d", at, err, c.want)
+			}
+		})
+	}
+}
