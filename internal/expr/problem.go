@@ -22,7 +22,7 @@ import (
 func problemsOf(env *cel.Env, src string, issues *cel.Issues) []Problem {
 	var all []Problem
 	for _, e := range issues.Errors() {
-		message, hint := explain(env, e.Message)
+		message, hint := explain(env, src, e.Message)
 		p := Problem{Line: 1, Column: 1, Message: fmt.Sprintf("compile %q: %s", short(src), message), Hint: hint}
 		if e.Location != nil && e.Location.Line() > 0 {
 			p.Line, p.Column = e.Location.Line(), max(e.Location.Column(), 0)+1
@@ -39,18 +39,36 @@ var (
 	wordSigns  = map[string]string{"'and'": "&&", "'or'": "||", "'not'": "!", "'='": "=="}
 )
 
-func explain(env *cel.Env, message string) (text, hint string) {
+func explain(env *cel.Env, src, message string) (text, hint string) {
 	if m := undeclared.FindStringSubmatch(message); m != nil {
 		return fmt.Sprintf("unknown name %q", m[1]), didYouMean(env, m[1])
 	}
 	if m := noOverload.FindStringSubmatch(message); m != nil {
-		return fmt.Sprintf("%q does not work on %s", operatorSign(m[1]), m[2]), "convert with string(...), int(...) or double(...) where the types differ"
+		return fmt.Sprintf("%q does not work on %s", operatorSign(m[1]), m[2]), overloadHint(src, m[1], m[2])
 	}
 	if m := syntax.FindStringSubmatch(message); m != nil {
 		return syntaxText(m[1]), syntaxHint(m[1])
 	}
 	return firstLine(message), ""
 }
+
+// wholeNumber finds one that is written out: not a part of a name, of a decimal number, or an index.
+var wholeNumber = regexp.MustCompile(`(?:^|[^\w.\["'])(\d+)(?:$|[^\w.\]"'])`)
+
+// overloadHint says how values come to the types that a function takes: a whole number is no decimal one.
+func overloadHint(src, function, types string) string {
+	decimal := strings.HasPrefix(function, mathPrefix) || strings.Contains(types, "double")
+	if !decimal || !strings.Contains(types, "int") {
+		return "convert with string(...), int(...) or double(...) where the types differ"
+	}
+	if m := wholeNumber.FindStringSubmatch(src); m != nil && !strings.ContainsAny(src, `"'`) {
+		return fmt.Sprintf("it wants decimal numbers: write %s.0 instead of %s, or double(...)", m[1], m[1])
+	}
+	return "it wants decimal numbers: double(...) makes them"
+}
+
+// mathPrefix begins the names of functions over numbers, of which most take decimal ones only.
+const mathPrefix = "math."
 
 func syntaxText(message string) string {
 	message, _, _ = strings.Cut(firstLine(message), " expecting ")
@@ -178,7 +196,11 @@ func (e celError) plain(in *Input) error {
 		if in.beyond != "" {
 			return errBeyond(in.beyond)
 		}
-		return fmt.Errorf("%s does not work on the kinds of values it is given", e.where())
+		where := e.where()
+		if strings.HasPrefix(where, mathPrefix) {
+			return fmt.Errorf("%s does not work on the kinds of values it is given; it wants decimal numbers, double(...) makes them", where)
+		}
+		return fmt.Errorf("%s does not work on the kinds of values it is given", where)
 	}
 	return errors.New(message)
 }

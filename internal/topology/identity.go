@@ -108,7 +108,7 @@ func (o origin) describe(id *Identity) {
 
 // originOf follows a bolt's records back to their topics.
 func originOf(p *Plan, b *node) origin {
-	o := origin{component: kindOf(b.def), settings: settingsOf(b.Config), format: flowing(b).String()}
+	o := origin{component: kindOf(b.def), settings: settingsOf(b.Config, false), format: flowing(b).String()}
 	sources, keys := map[string]bool{}, map[string]bool{}
 	for i, s := range b.from {
 		side := ""
@@ -164,7 +164,7 @@ func signature(n *node) string {
 	if n.signed != "" {
 		return n.signed
 	}
-	settings := settingsOf(n.Config)
+	settings := settingsOf(n.Config, true)
 	var parts []string
 	for _, path := range sortedKeys(settings) {
 		parts = append(parts, path+": "+settings[path])
@@ -183,29 +183,30 @@ func kindOf(d component.Definition) string {
 // inSpec are settings that stand in the store's spec and do not change what it holds.
 var inSpec = []string{"store", "retention", "history"}
 
-// settingsOf lists the settings of a component that matter for what it keeps, by their paths, as text. Those that have
-// their default are left out, so that a component may get new ones.
-func settingsOf(config any) map[string]string {
-	all := map[string]string{}
+// settingsOf lists the settings of a component that matter for what it keeps, by their paths, as text; with results also
+// those that matter for what it gives out only, and so for what those keep that follow. Settings that have their default
+// are left out, so that a component may get new ones.
+func settingsOf(config any, results bool) map[string]string {
+	f := flattener{into: map[string]string{}, results: results}
 	if config == nil {
-		return all
+		return f.into
 	}
-	flatten(reflect.ValueOf(config), "", all, 0)
-	defaults := defaultsOf(config)
+	f.add(reflect.ValueOf(config), "", 0)
+	all, defaults := f.into, f.defaults(config)
 	maps.DeleteFunc(all, func(path, value string) bool {
 		return slices.Contains(inSpec, path) || defaults[path] == value
 	})
 	return all
 }
 
-func defaultsOf(config any) map[string]string {
-	all := map[string]string{}
+func (f flattener) defaults(config any) map[string]string {
+	f.into = map[string]string{}
 	if t := reflect.TypeOf(config); t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct {
 		fresh := reflect.New(t.Elem())
 		manifest.Defaults(fresh.Interface())
-		flatten(fresh, "", all, 0)
+		f.add(fresh, "", 0)
 	}
-	return all
+	return f.into
 }
 
 const (
@@ -213,54 +214,71 @@ const (
 	settingText   = 200 // longer ones are only compared
 )
 
-// flatten adds a value and what is in it. What holds nothing is left out.
-func flatten(v reflect.Value, path string, into map[string]string, depth int) {
+// The values of the tag state, for settings that do not matter for what a component keeps.
+const (
+	stateFree    = "free"    // nor for what those keep that follow
+	stateResults = "results" // but for what it gives out
+)
+
+// flattener writes settings down by their paths.
+type flattener struct {
+	into    map[string]string
+	results bool // also those that matter for what is given out only
+}
+
+func (f flattener) leavesOut(field reflect.StructField) bool {
+	state := field.Tag.Get("state")
+	return state == stateFree || state == stateResults && !f.results
+}
+
+// add adds a value and what is in it. What holds nothing is left out.
+func (f flattener) add(v reflect.Value, path string, depth int) {
 	if !v.IsValid() || v.IsZero() || depth > settingsDepth {
 		return
 	}
 	if text, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok && v.Kind() != reflect.Pointer {
 		if b, err := text.MarshalText(); err == nil {
-			into[path] = shorten(string(b))
+			f.into[path] = shorten(string(b))
 		}
 		return
 	}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
-		flatten(v.Elem(), path, into, depth+1)
+		f.add(v.Elem(), path, depth+1)
 	case reflect.Struct:
-		flattenFields(v, path, into, depth)
+		f.fields(v, path, depth)
 	case reflect.Map:
 		for _, k := range v.MapKeys() {
-			flatten(v.MapIndex(k), within(path, fmt.Sprint(k)), into, depth+1)
+			f.add(v.MapIndex(k), within(path, fmt.Sprint(k)), depth+1)
 		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
-			flatten(v.Index(i), path+"["+strconv.Itoa(i)+"]", into, depth+1)
+			f.add(v.Index(i), path+"["+strconv.Itoa(i)+"]", depth+1)
 		}
 	case reflect.Func, reflect.Chan, reflect.UnsafePointer: // Go code cannot be compared
 	default:
-		into[path] = shorten(fmt.Sprint(v))
+		f.into[path] = shorten(fmt.Sprint(v))
 	}
 }
 
-// flattenFields adds the fields of settings that matter for what is kept.
-func flattenFields(v reflect.Value, path string, into map[string]string, depth int) {
-	for _, f := range reflect.VisibleFields(v.Type()) {
-		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		if !f.IsExported() || f.Anonymous || name == "-" || f.Tag.Get("state") == "free" {
+// fields adds the fields of settings that matter.
+func (f flattener) fields(v reflect.Value, path string, depth int) {
+	for _, field := range reflect.VisibleFields(v.Type()) {
+		name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+		if !field.IsExported() || field.Anonymous || name == "-" || f.leavesOut(field) {
 			continue
 		}
 		if name == "" {
-			name = strings.ToLower(f.Name)
+			name = strings.ToLower(field.Name)
 		}
-		inner := map[string]string{}
-		flatten(v.FieldByIndex(f.Index), within(path, name), inner, depth+1)
-		if f.Tag.Get("secret") == "true" {
-			for key, value := range inner {
-				inner[key] = hashed(value)
+		inner := flattener{into: map[string]string{}, results: f.results}
+		inner.add(v.FieldByIndex(field.Index), within(path, name), depth+1)
+		if field.Tag.Get("secret") == "true" {
+			for key, value := range inner.into {
+				inner.into[key] = hashed(value)
 			}
 		}
-		maps.Copy(into, inner)
+		maps.Copy(f.into, inner.into)
 	}
 }
 

@@ -176,6 +176,7 @@ type settingsToCompare struct {
 	Text   string            `yaml:"text"`
 	Mode   string            `yaml:"mode" default:"fast"`
 	Free   string            `yaml:"free" state:"free"`
+	Out    string            `yaml:"out" state:"results"`
 	Secret string            `yaml:"secret" secret:"true"`
 	Store  string            `yaml:"store"`
 	List   []string          `yaml:"list"`
@@ -192,13 +193,16 @@ type settingsToInner struct {
 
 func TestSettingsThatMatter(t *testing.T) {
 	seven := 7
-	got := topology.SettingsThatMatter(&settingsToCompare{Text: "a", Mode: "fast", Free: "x", Secret: "hidden", Store: "memory", List: []string{"a", "b"},
-		Map: map[string]*int{"k": &seven}, Inner: &settingsToInner{true}, Code: func() {}, Long: strings.Repeat("x", 1000)})
+	got := topology.SettingsThatMatter(&settingsToCompare{Text: "a", Mode: "fast", Free: "x", Out: "y", Secret: "hidden", Store: "memory", List: []string{"a", "b"},
+		Map: map[string]*int{"k": &seven}, Inner: &settingsToInner{true}, Code: func() {}, Long: strings.Repeat("x", 1000)}, false)
 	want := map[string]string{"text": "a", "list[0]": "a", "list[1]": "b", "map.k": "7", "inner.on": "true", "secret": got["secret"], "long": got["long"]}
 	if !reflect.DeepEqual(got, want) || !strings.HasPrefix(got["secret"], "sha256:") || !strings.HasPrefix(got["long"], "sha256:") {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
-	if other := topology.SettingsThatMatter(&settingsToCompare{Mode: "slow"}); other["mode"] != "slow" || len(other) != 1 {
+	if other := topology.SettingsThatMatter(&settingsToCompare{Mode: "slow"}, false); other["mode"] != "slow" || len(other) != 1 {
 		t.Errorf("%v", other)
+	}
+	if given := topology.SettingsThatMatter(&settingsToCompare{Free: "x", Out: "y"}, true); given["out"] != "y" || len(given) != 1 {
+		t.Errorf("%v", given)
 	}
 }

@@ -30,7 +30,7 @@ type Config struct {
 	Window    *windows.Window  `yaml:"window" doc:"Windows; without, each key has one aggregate for ever."`
 	Compute   map[string]Field `yaml:"compute" required:"true" doc:"Fields of the result by name; each has one function." example:"{orders: count, revenue: {sum: event.total}}"`
 	Results   string           `yaml:"results" default:"changes" enum:"changes|final" doc:"When results go on: at every change, or once for each window when it has closed."`
-	Key       string           `yaml:"key" default:"group" enum:"group|windowed" doc:"Key of a window's result: that of the group, or key@start/end, one for each window, as a compacted topic needs it."`
+	Key       string           `yaml:"key" default:"group" enum:"group|windowed" doc:"Key of a window's result: that of the group, or key@start/end, one for each window, as a compacted topic needs it." state:"results"`
 	Table     bool             `yaml:"table" default:"false" doc:"The records are the rows of a table: what a row was is taken out before what it is goes in. Not every function can do that."`
 	Retention api.Duration     `yaml:"retention" default:"0" doc:"How long a group is kept after its last record, or a window after its start; 0 keeps groups for ever, windows a day at least." example:"30d"`
 	Store     string           `yaml:"store" default:"disk" enum:"disk|memory" doc:"Where the aggregates are kept."`

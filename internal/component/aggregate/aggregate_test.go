@@ -217,6 +217,7 @@ func TestCheckReportsEverythingWithItsPlace(t *testing.T) {
 		"key without a window":    {`{key: windowed, compute: {a: count}}`, "key:setting-conflict"},
 		"two kinds of windows":    {`{window: {tumbling: 1h, session: 1h}, compute: {a: count}}`, "window:window-invalid"},
 		"hopping without step":    {`{window: {hopping: 1h}, compute: {a: count}}`, "window:window-invalid"},
+		"the machine's zone":      {`{window: {tumbling: 24h, timeZone: Local}, compute: {a: count}}`, "window:window-invalid"},
 		"unknown time zone":       {`{window: {tumbling: 24h, timeZone: Europe/Londn}, compute: {a: count}}`, "window:window-invalid"},
 		"hours in a time zone":    {`{window: {tumbling: 1h, timeZone: Europe/London}, compute: {a: count}}`, "window:window-invalid"},
 		"sessions without merge":  {`{window: {session: 1h}, compute: {a: {fold: state}}}`, "compute.a.merge:setting-missing"},

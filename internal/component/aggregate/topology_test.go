@@ -36,6 +36,41 @@ spec:
     late-out: {from: [once.late, hourly.late, visits.late], topic: {name: late}}
 `
 
+// TestWhatOfSettingsIsKept: a new version goes on with the stores unless they would hold something else from then on.
+func TestWhatOfSettingsIsKept(t *testing.T) {
+	const after = "    by-key: {from: hourly, aggregate: {compute: {n: count}}}\n    visits:"
+	sales := strings.Replace(sales, "    visits:", after, 1)
+	old := planOf(t, sales).Kept(nil)
+	for _, c := range []struct{ name, from, to, store, want string }{
+		{"another function", "{sum: event.total}", "{max: event.total}", "totals", "compute.revenue.max is event.total now; compute.revenue.sum was event.total"},
+		{"another expression", "{sum: event.total}", "{sum: event.paid}", "totals", "compute.revenue.sum was event.total, is event.paid"},
+		{"a condition", "orders: count", "orders: {count: true, when: event.paid}", "totals", "compute.orders.when is event.paid now"},
+		{"a further field", "orders: count", "orders: count, items: {sum: event.items}", "totals", "compute.items.sum is event.items now"},
+		{"the same, written out", "orders: count", "orders: {count: true}", "totals", ""},
+		{"how long it is kept", "{compute: {orders", "{retention: 9d, store: memory, compute: {orders", "totals", ""},
+		{"longer windows", "tumbling: 1h", "tumbling: 2h", "hourly", "window was 1h0m0s, is 2h0m0s; window.tumbling was 1h0m0s, is 2h0m0s"},
+		{"moved windows", "tumbling: 1h", "tumbling: 1h, offset: 5m", "hourly", "window.offset is 5m0s now"},
+		{"grace", "grace: 5m", "grace: 9m", "hourly", ""},
+		{"grace, for who follows", "grace: 5m", "grace: 9m", "by-key", ""},
+		{"the key of results", "key: windowed", "key: group", "hourly", ""},
+		{"the key of results, for who follows", "key: windowed, ", "", "by-key",
+			"key was hourly aggregate{compute.average.average: event.total, key: windowed, results: final, window.tumbling: 1h0m0s}, is hourly aggregate{compute.average.average: event.total, results: final, window.tumbling: 1h0m0s}"},
+		{"when results go on", "results: final", "results: changes", "hourly", "results was final"},
+		{"how much is collected", "collect: event.id", "collect: event.id, maxRecords: 5", "visits", "maxRecords is 5 now"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			key := topology.KeptKey("sales", c.store)
+			changed := planOf(t, strings.Replace(sales, c.from, c.to, 1))
+			if got := strings.Join(old[key].Identity.Differences(changed.Kept(nil)[key].Identity), "; "); got != c.want {
+				t.Errorf("\nhave %s\nwant %s", got, c.want)
+			}
+			if err := topology.CheckStores(changed, map[string]topology.Kept{key: old[key]}, nil); (err != nil) != (c.want != "") {
+				t.Errorf("start: %v", err)
+			}
+		})
+	}
+}
+
 // TestWhatFunctionsRememberIsNotShown: who asks the table sees what goes on as result.
 func TestWhatFunctionsRememberIsNotShown(t *testing.T) {
 	for _, table := range planOf(t, sales).Tables {

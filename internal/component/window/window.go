@@ -28,7 +28,7 @@ var doc string
 type Config struct {
 	Window     windows.Window `yaml:"window" required:"true" doc:"The windows."`
 	Collect    string         `yaml:"collect" default:"event" doc:"Expression; what is collected of each record." example:"{\"sku\": event.sku, \"at\": time}"`
-	Key        string         `yaml:"key" default:"group" enum:"group|windowed" doc:"Key of the result: that of the group, or key@start/end, one for each window, as a compacted topic needs it."`
+	Key        string         `yaml:"key" default:"group" enum:"group|windowed" doc:"Key of the result: that of the group, or key@start/end, one for each window, as a compacted topic needs it." state:"results"`
 	MaxRecords int            `yaml:"maxRecords" default:"1000" doc:"Most records of a window; the others are only counted."`
 	MaxBytes   api.Size       `yaml:"maxBytes" default:"256KB" doc:"Most bytes of what is collected in a window; what does not fit is only counted."`
 	Retention  api.Duration   `yaml:"retention" default:"0" doc:"How long a window can be asked for after its start; 0 is a day at least."`

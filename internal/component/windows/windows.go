@@ -4,6 +4,7 @@
 package windows
 
 import (
+	"errors"
 	"fmt"
 	"time"
 	_ "time/tzdata" // so that time zones mean the same on every machine, also where the system has none
@@ -22,7 +23,7 @@ type Window struct {
 	Every    api.Duration `yaml:"every" doc:"The step of hopping windows." example:"5m"`
 	Sliding  api.Duration `yaml:"sliding" doc:"Windows around the records of a key: two records are together in one if they are no further apart than this." example:"10s"`
 	Session  api.Duration `yaml:"session" doc:"Windows that go on as long as the next record of the key is no further away than this." example:"30m"`
-	Grace    api.Duration `yaml:"grace" default:"0" doc:"How long after its end a window still takes records, in event time; what comes later goes to the output late." example:"5m"`
+	Grace    api.Duration `yaml:"grace" default:"0" doc:"How long after its end a window still takes records, in event time; what comes later goes to the output late." example:"5m" state:"free"`
 	Offset   api.Duration `yaml:"offset" default:"0" doc:"Moves the starts of tumbling and hopping windows, which are multiples of the length or step since 1970 in UTC." example:"6h"`
 	TimeZone string       `yaml:"timeZone" doc:"Makes tumbling windows of whole days begin at midnight there, summer time included." example:"Europe/London"`
 }
@@ -40,6 +41,9 @@ func (w Window) Spec() (window.Spec, error) {
 	if kinds != 1 {
 		return s, fmt.Errorf("check window: %d kinds of windows are given, want one of tumbling, hopping, sliding and session", kinds)
 	}
+	if w.TimeZone == local {
+		return s, errors.New("check window: the time zone Local is another one on each machine, so tasks that move would begin their days at other times")
+	}
 	if w.TimeZone != "" {
 		location, err := time.LoadLocation(w.TimeZone)
 		if err != nil {
@@ -49,6 +53,9 @@ func (w Window) Spec() (window.Spec, error) {
 	}
 	return s, s.Check()
 }
+
+// local is what Go calls the zone of the machine.
+const local = "Local"
 
 // Check reports what is wrong with the settings; at is their path.
 func (w Window) Check(at string) []component.Problem {
@@ -65,6 +72,8 @@ func (w Window) hint() string {
 		return "say how far apart the windows begin: every: 5m"
 	case w.Every != 0 && w.Hopping == 0:
 		return "every is the step of hopping windows: hopping: 1h"
+	case w.TimeZone == local:
+		return "name the zone that is meant, such as Europe/London, or leave timeZone out for UTC"
 	case w.TimeZone != "":
 		return "a name such as Europe/London, with tumbling: 1d"
 	}
