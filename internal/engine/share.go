@@ -40,9 +40,7 @@ func (s *session) onTasks(a kafka.Assignment) {
 		}
 	}
 	e.standbys.set(s.w.number, copies)
-	if a.Members != nil {
-		e.board.post(a.Members, e.env.ID)
-	}
+	e.board.post(a.Members, e.env.ID)
 }
 
 // unitNamed finds the unit of a task by the name of its stage.
@@ -79,7 +77,8 @@ func (e *Engine) lags() map[kafka.Task]int64 {
 	return lags
 }
 
-// post puts who has what on the board.
+// post puts who has what on the board; nobody knows it in a group that is too large for everybody to be told. A task that
+// is being handed over has nobody who runs it, but counts: which partition a key is in depends on how many there are.
 func (b *board) post(members []kafka.Peer, process string) {
 	owners := make(map[string][]tables.Owner)
 	at := func(t kafka.Task) *tables.Owner {
@@ -97,6 +96,9 @@ func (b *board) post(members []kafka.Peer, process string) {
 		}
 		for _, t := range m.Standby {
 			at(t).Standbys = append(at(t).Standbys, instance)
+		}
+		for _, t := range m.WarmUp {
+			at(t)
 		}
 	}
 	b.tell(func() { b.owners = owners })

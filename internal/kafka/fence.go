@@ -41,7 +41,7 @@ func (t *Transactor) endPredecessors(ctx context.Context) {
 	defer cancel()
 	for _, id := range t.predecessors(bound) {
 		if err := t.endTransactionsOf(bound, id); err != nil {
-			t.log().Warn("the transaction of a worker that is gone is open until it times out", "group", t.cfg.Group, "worker", id, "err", err)
+			t.cfg.logger().Warn("the transaction of a worker that is gone is open until it times out", "group", t.cfg.Group, "worker", id, "err", err)
 		}
 	}
 }
@@ -55,7 +55,7 @@ func (t *Transactor) predecessors(ctx context.Context) []string {
 	}
 	strangers, err := t.strangers(ctx)
 	if err != nil {
-		t.log().Warn("cannot look for transactions of workers that are gone; what they hold is held until they time out", "group", t.cfg.Group, "err", err)
+		t.cfg.logger().Warn("cannot look for transactions of workers that are gone; what they hold is held until they time out", "group", t.cfg.Group, "err", err)
 	}
 	for _, id := range strangers {
 		if !slices.Contains(ids, id) {

@@ -18,6 +18,14 @@ type Config struct {
 	Log      *slog.Logger
 }
 
+// logger is Log, or one that says nothing.
+func (c Config) logger() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
+}
+
 // Options are the client options every client of ours has in common.
 func (c Config) Options() []kgo.Opt {
 	id := c.ClientID

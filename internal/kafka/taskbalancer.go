@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -20,12 +21,17 @@ const protocolTasks = "raven-tasks"
 // record, and brokers refuse large ones.
 const mapBudget = 512 << 10
 
+// stateMax is the largest record that brokers take unless they are told otherwise (message.max.bytes): what all members of a
+// group say of themselves and are told has to fit into one.
+const stateMax = 1_000_000
+
 // taskBalancer is the group's protocol for tasks: Kafka's own consumer protocol, whose user data carry what package
 // balance needs. Foreign tools can describe the group.
 //
 // The client calls it from its own goroutines, one call at a time but for those of MemberBalancer.
 type taskBalancer struct {
 	tasks *Tasks
+	log   *slog.Logger
 
 	mu     sync.Mutex
 	latest *Assignment // of the join under way or the last one; nil if the group shares single partitions; GUARDED_BY(mu)
@@ -100,7 +106,7 @@ func (b *taskBalancer) assignment() (Assignment, bool) {
 
 // MemberBalancer is part of kgo.GroupBalancer; it is called on the member that leads.
 func (b *taskBalancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (kgo.GroupMemberBalancer, map[string]struct{}, error) {
-	plan := &taskPlan{standbys: b.tasks.Standbys, stages: b.tasks.Stages}
+	plan := &taskPlan{log: b.log, standbys: b.tasks.Standbys, stages: b.tasks.Stages}
 	topics := map[string]struct{}{}
 	for _, m := range members {
 		member, err := newTaskMember(m)
@@ -108,6 +114,7 @@ func (b *taskBalancer) MemberBalancer(members []kmsg.JoinGroupResponseMember) (k
 			return nil, nil, err
 		}
 		plan.members = append(plan.members, member)
+		plan.said += len(m.ProtocolMetadata)
 		for topic := range member.topics {
 			topics[topic] = struct{}{}
 		}

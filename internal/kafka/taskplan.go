@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"cmp"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -13,6 +14,8 @@ import (
 
 // taskPlan is one rebalance, on the member that leads: partitions to tasks, balance.Plan, and tasks to partitions again.
 type taskPlan struct {
+	log      *slog.Logger
+	said     int // bytes that the members said of themselves
 	members  []taskMember
 	stages   []Stage
 	standbys int
@@ -128,6 +131,7 @@ func (p *taskPlan) told(duties []Duties) syncAssignments {
 		peers = nil
 	}
 	var list syncAssignments
+	size := p.said
 	for i, m := range p.members {
 		a := kmsg.NewConsumerMemberAssignment()
 		a.Topics = p.partitions(duties[i].Active)
@@ -135,6 +139,11 @@ func (p *taskPlan) told(duties []Duties) syncAssignments {
 		sync := kmsg.NewSyncGroupRequestGroupAssignment()
 		sync.MemberID, sync.MemberAssignment = m.member, a.AppendTo(nil)
 		list = append(list, sync)
+		size += len(sync.MemberAssignment)
+	}
+	if size > stateMax {
+		p.log.Warn("the group is too large: what its members say and are told is kept in one record, and brokers refuse one of this size unless message.max.bytes allows it; nobody can work then. Run fewer workers, or stages with fewer partitions, or keep fewer standbys",
+			"members", len(p.members), "bytes", size, "limit", stateMax)
 	}
 	return list
 }

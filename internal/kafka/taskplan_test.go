@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -37,11 +38,19 @@ func (j joiner) request() kmsg.JoinGroupResponseMember {
 // share has a leader with the stages share the partitions, and returns what each member gets and is told.
 func share(t *testing.T, stages []Stage, partitions map[string]int32, joiners ...joiner) (map[string]string, map[string]Assignment) {
 	t.Helper()
+	got, told, _ := shareSaying(t, stages, partitions, joiners...)
+	return got, told
+}
+
+// shareSaying also returns what the leader has logged.
+func shareSaying(t *testing.T, stages []Stage, partitions map[string]int32, joiners ...joiner) (map[string]string, map[string]Assignment, string) {
+	t.Helper()
+	var out strings.Builder
 	var members []kmsg.JoinGroupResponseMember
 	for _, j := range joiners {
 		members = append(members, j.request())
 	}
-	leader := &taskBalancer{tasks: &Tasks{Stages: stages}}
+	leader := &taskBalancer{tasks: &Tasks{Stages: stages}, log: slog.New(slog.NewTextHandler(&out, nil))}
 	plan, _, err := leader.MemberBalancer(members)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +73,7 @@ func share(t *testing.T, stages []Stage, partitions map[string]int32, joiners ..
 		got[id] = strings.Join(list, " ")
 		told[id], _ = member.assignment()
 	}
-	return got, told
+	return got, told, out.String()
 }
 
 func TestLeaderKeepsToWhatMembersCanDoAndHave(t *testing.T) {
@@ -118,17 +127,22 @@ func TestLeaderKeepsToWhatMembersCanDoAndHave(t *testing.T) {
 func TestALargeGroupIsToldLess(t *testing.T) {
 	for _, c := range []struct {
 		members int
+		says    int // bytes, each
 		whole   bool
-	}{{20, true}, {300, false}} {
+		warned  bool
+	}{{20, 10, true, false}, {300, 10, false, false}, {300, 4000, false, true}} {
 		var joiners []joiner
 		for i := range c.members {
-			joiners = append(joiners, joiner{id: fmt.Sprintf("worker-with-a-long-name-%03d", i), topics: []string{"in"}})
+			joiners = append(joiners, joiner{id: fmt.Sprintf("worker-with-a-long-name-%03d", i), topics: []string{"in"}, userData: make([]byte, c.says)})
 		}
-		_, told := share(t, []Stage{{Name: "s", Topics: []string{"in"}}}, map[string]int32{"in": int32(c.members)}, joiners...)
+		_, told, said := shareSaying(t, []Stage{{Name: "s", Topics: []string{"in"}}}, map[string]int32{"in": int32(c.members)}, joiners...)
 		for id, a := range told {
 			if len(a.Active) != 1 || (a.Members != nil) != c.whole {
 				t.Fatalf("of %d members %s is told %d tasks and %d members", c.members, id, len(a.Active), len(a.Members))
 			}
+		}
+		if strings.Contains(said, "the group is too large") != c.warned {
+			t.Errorf("of %d members it says %q", c.members, said)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (m *membership) balancers() []kgo.GroupBalancer {
 	if m.cfg.Tasks == nil {
 		return []kgo.GroupBalancer{kgo.CooperativeStickyBalancer()}
 	}
-	m.balancer = &taskBalancer{tasks: m.cfg.Tasks}
+	m.balancer = &taskBalancer{tasks: m.cfg.Tasks, log: m.cfg.logger().With("group", m.cfg.Group)}
 	return []kgo.GroupBalancer{m.balancer, kgo.CooperativeStickyBalancer()}
 }
 
@@ -80,6 +80,9 @@ func (m *membership) tell() (again bool) {
 	}
 	m.alone = false
 	m.asked.Store(false)
+	if a.Members == nil {
+		m.cfg.logger().Warn("the group is too large for every member to be told who has what: tables cannot be asked", "group", m.cfg.Group)
+	}
 	first := !m.told
 	m.told = true
 	if a.Members != nil {
@@ -93,11 +96,11 @@ func (m *membership) tell() (again bool) {
 
 // complain says, once, why tasks may stand still that look assigned.
 func (m *membership) complain() {
-	if m.alone || m.cfg.Log == nil {
+	if m.alone {
 		return
 	}
 	m.alone = true
-	m.cfg.Log.Warn("the group shares out single partitions, because a member of it knows no tasks with state (it runs a version from before the topology had any); tasks whose partitions are not together stand still until it has left", "group", m.cfg.Group)
+	m.cfg.logger().Warn("the group shares out single partitions, because a member of it knows no tasks with state (it runs a version from before the topology had any); tasks whose partitions are not together stand still until it has left", "group", m.cfg.Group)
 }
 
 // stale says whether the group does not know what there is to know. A member that restarts under its old id is given what

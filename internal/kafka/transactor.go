@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -276,13 +275,6 @@ func (t *Transactor) CloseAndLeave(ctx context.Context) error {
 		return fmt.Errorf("leave group %q as %q: %w", t.cfg.Group, t.cfg.ID, err)
 	}
 	return nil
-}
-
-func (t *Transactor) log() *slog.Logger {
-	if t.cfg.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return t.cfg.Log
 }
 
 func (t *Transactor) fail(slot *atomic.Pointer[error], err error) { slot.CompareAndSwap(nil, &err) }

@@ -117,6 +117,11 @@ func (w *world) check(in Input, duties []Duties, before map[Task]string) {
 			places[task][m.Process] = m.ID
 		}
 	}
+	for _, task := range w.tasks {
+		if !task.Loose() && len(places[task]) == 0 {
+			w.t.Fatalf("%v is at nobody; who reads the map takes a stage for smaller than it is", task)
+		}
+	}
 	for task, owner := range before {
 		if given[task] == "" && !task.Loose() {
 			w.checkHandover(task, owner, duties, in)
