@@ -20,7 +20,9 @@ type standbys struct {
 	cancel   context.CancelFunc
 	starting sync.WaitGroup // who opens the State of a copy
 
+	emptying sync.Mutex // held while a store of a copy is emptied; before mu
 	mu       sync.Mutex
+	closed   bool                              // nothing may start any more; GUARDED_BY(mu)
 	wanted   map[int]map[unitID]bool           // by worker; GUARDED_BY(mu)
 	copies   map[unitID]*standbyCopy           // GUARDED_BY(mu)
 	follows  map[kafka.TopicPartition]followed // GUARDED_BY(mu)
@@ -68,7 +70,16 @@ func (s *standbys) set(worker int, copies map[unitID]bool) {
 		s.stop(id) // its State stays for a while: the task may have come to work here
 	}
 	for _, id := range begin {
-		s.starting.Go(func() { s.start(id) })
+		s.begin(func() { s.start(id) })
+	}
+}
+
+// begin has something done beside, unless everything ends.
+func (s *standbys) begin(work func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.starting.Go(work)
 	}
 }
 
@@ -100,8 +111,13 @@ func (s *standbys) start(id unitID) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.wants(id) || s.copies[id] != nil || s.open() != nil {
+	if !s.wants(id) || s.copies[id] != nil {
 		s.engine.states.give(id)
+		return
+	}
+	if err := s.open(); err != nil { // only settings can be the reason, and those have served others already
+		s.engine.states.give(id)
+		s.engine.log.Error("no copies of stores can be kept", "err", err)
 		return
 	}
 	s.copies[id] = &standbyCopy{state: state}
@@ -168,8 +184,8 @@ func (s *standbys) open() error {
 func (s *standbys) apply(b kafka.Batch) error {
 	s.mu.Lock()
 	f, ok := s.follows[kafka.TopicPartition{Topic: b.Topic, Partition: b.Partition}]
-	if c := s.copies[f.id]; ok && len(b.Records) > 0 {
-		c.newest = kafka.EventTime(b.Records[len(b.Records)-1])
+	if ok && len(b.Records) > 0 { // copies and follows go together
+		s.copies[f.id].newest = kafka.EventTime(b.Records[len(b.Records)-1])
 	}
 	s.mu.Unlock()
 	if !ok {
@@ -181,11 +197,32 @@ func (s *standbys) apply(b kafka.Batch) error {
 			changes = append(changes, store.Change{Store: f.store, Key: r.Key, Value: r.Value, Time: kafka.EventTime(r)})
 		}
 	}
-	return f.state.Load(f.store, changes, b.Next)
+	err := f.state.Load(f.store, changes, b.Next)
+	if err != nil {
+		s.failed(f, err)
+	}
+	return err
 }
 
-// lost begins a copy anew whose changelog has lost what it would need.
+// retryCopy is how long a copy that failed is left alone: what has filled the disk takes its time to go.
+const retryCopy = 10 * time.Second
+
+// failed begins a copy again after a while whose store can't be written to.
+func (s *standbys) failed(f followed, err error) {
+	s.engine.log.Warn("a copy of a task's stores has failed and is begun again", "stage", s.engine.plan.Stages[f.id.stage].Name, "partition", f.id.n, "store", f.store, "in", retryCopy, "err", err)
+	s.begin(func() {
+		s.end(f.id, f.state)
+		if sleep(s.live, retryCopy) {
+			s.start(f.id)
+		}
+	})
+}
+
+// lost begins a copy anew whose changelog has lost what it would need. Whoever takes the task over gets the State before that
+// or after it.
 func (s *standbys) lost(tp kafka.TopicPartition, start int64) {
+	s.emptying.Lock()
+	defer s.emptying.Unlock()
 	s.mu.Lock()
 	f, ok := s.follows[tp]
 	s.mu.Unlock()
@@ -193,9 +230,11 @@ func (s *standbys) lost(tp kafka.TopicPartition, start int64) {
 		return
 	}
 	s.engine.log.Warn("a copy of a store does not fit its changelog and is made anew", "store", f.store, "partition", tp.Partition)
-	if err := anew(f.state, f.store, time.Now()); err == nil {
-		s.follower.Add(tp.Topic, tp.Partition, start)
+	if err := anew(f.state, f.store, time.Now()); err != nil {
+		s.failed(f, err)
+		return
 	}
+	s.follower.Add(tp.Topic, tp.Partition, start)
 }
 
 // renew begins a copy anew that has been behind for longer than its changelog keeps deletions.
@@ -210,31 +249,46 @@ func (s *standbys) renew(tp kafka.TopicPartition, state *store.State) {
 }
 
 // stop ends the copying of a task's stores and gives its State back, for whoever takes the task over.
-func (s *standbys) stop(id unitID) {
+func (s *standbys) stop(id unitID) { s.end(id, nil) }
+
+// end is stop for one State only, if it is not nil: another copy may have begun.
+func (s *standbys) end(id unitID, only *store.State) {
+	ended, ok := s.forget(id, only)
+	if !ok {
+		return
+	}
+	for _, tp := range ended {
+		s.follower.Remove(tp.Topic, tp.Partition) // waits for the batch that is being written
+	}
+	s.engine.states.give(id)
+}
+
+// forget takes a copy and what it follows off the lists. Nobody empties a store of it then, or will.
+func (s *standbys) forget(id unitID, only *store.State) (ended []kafka.TopicPartition, ok bool) {
+	s.emptying.Lock()
+	defer s.emptying.Unlock()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	c := s.copies[id]
-	var ended []kafka.TopicPartition
+	if c == nil || only != nil && c.state != only {
+		return nil, false
+	}
+	delete(s.copies, id)
 	for tp, f := range s.follows {
 		if f.id == id {
 			ended = append(ended, tp)
+			delete(s.follows, tp)
 		}
 	}
-	delete(s.copies, id)
-	s.mu.Unlock()
-	for _, tp := range ended {
-		s.follower.Remove(tp.Topic, tp.Partition)
-		s.mu.Lock()
-		delete(s.follows, tp)
-		s.mu.Unlock()
-	}
-	if c != nil {
-		s.engine.states.give(id)
-	}
+	return ended, true
 }
 
 // close ends all copying.
 func (s *standbys) close() {
 	s.cancel()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.starting.Wait()
 	s.mu.Lock()
 	clear(s.wanted)
@@ -287,8 +341,9 @@ func (s *standbys) lag(id unitID) (sum int64) {
 		if _, ok := s.follows[tp]; !ok {
 			continue
 		}
-		lag, ok := positions[tp].Lag()
-		if !ok {
+		p, followed := positions[tp] // not while it is made anew
+		lag, known := p.Lag()
+		if !followed || !known {
 			return -1
 		}
 		sum += lag

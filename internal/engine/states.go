@@ -49,9 +49,17 @@ func newStates(plan *topology.Plan, dir string, origin func(topology.Store) stri
 // take lends the State of a task, opened if it is not. It waits while another user of this process has it, who has been
 // told to give it back. Opening may take as long as it takes to fetch a snapshot, unless ctx ends.
 func (k *states) take(ctx context.Context, id unitID) (*store.State, error) {
+	defer context.AfterFunc(ctx, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.back.Broadcast()
+	})()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for k.held[id] != nil && k.held[id].lent {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		k.back.Wait()
 	}
 	if h := k.held[id]; h != nil {
