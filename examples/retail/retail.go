@@ -132,6 +132,9 @@ var (
 	Returns  = stream.Topic("returns", stream.String(), stream.JSON[Return]()).Retention(0)
 )
 
+// month is how long a sale may be found for what comes back, and how far back tables can be asked.
+const month = 30 * 24 * time.Hour
+
 // Topology is what topology.yaml says, in Go; the lines come from a topic.
 func Topology() (*stream.Topology, error) {
 	london, err := time.LoadLocation("Europe/London")
@@ -159,7 +162,7 @@ func revenue(lines stream.Stream[string, Line]) {
 	stream.AggregateWindows(byCountry.Windowed(stream.Tumbling(time.Hour)), stream.JSON[Total](),
 		func() Total { return Total{} },
 		func(_ string, l Line, so Total) Total { return so.add(l) },
-		stream.Named("revenue")).To(Revenue)
+		stream.Named("revenue"), stream.TTL(month)).To(Revenue)
 }
 
 // bestSellers waits until a day is over: each product comes once, with all of the day.
@@ -183,12 +186,11 @@ func sessions(lines stream.Stream[string, Line]) {
 	stream.AggregateWindows(byCustomer.Windowed(stream.Session(time.Hour)), stream.JSON[Visit](),
 		func() Visit { return Visit{} },
 		func(_ string, l Line, so Visit) Visit { return so.add(l) },
-		stream.Merging(Visit.merge), stream.Named("sessions")).To(Sessions)
+		stream.Merging(Visit.merge), stream.Named("sessions"), stream.TTL(month)).To(Sessions)
 }
 
 // returns has a result for each sale that a return may belong to. The file knows times to the minute.
 func returns(lines stream.Stream[string, Line]) {
-	const month = 30 * 24 * time.Hour
 	purchases := stream.Rekey(lines, func(_ string, l Line) string { return l.CustomerID + "/" + l.StockCode })
 	kinds := purchases.Branch(func(_ string, l Line) bool { return l.Quantity < 0 }, func(_ string, l Line) bool { return l.Quantity >= 0 })
 	stream.LeftJoinStreams(kinds[0], kinds[1], stream.Within(month).After(0).Grace(time.Minute),
