@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	archive "ravenswood.dev/internal/engine/snapshot"
 	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/kafka"
 )
@@ -173,4 +174,81 @@ func anewAt(s *store.State, name string, current time.Time, at int64) error {
 		return err
 	}
 	return s.Load(name, nil, at)
+}
+
+// A copy that has missed deletions is made anew: when it is begun, and when it is found to be one.
+func TestACopyThatHasMissedDeletionsIsMadeAnew(t *testing.T) {
+	long := time.Now().Add(-30 * time.Hour)
+	nothing := func(*store.State) error { return nil }
+	spoil := func(at int64) func(*store.State) error {
+		return func(s *store.State) error {
+			if err := anew(s, "count", long); err != nil {
+				return err
+			}
+			return s.Load("count", []store.Change{{Key: []byte("x"), Value: []byte("stale")}}, at)
+		}
+	}
+	for _, c := range []struct {
+		name          string
+		before, while func(*store.State) error
+	}{
+		{"before it begins", spoil(1), nothing},
+		{"while it is kept", nothing, spoil(2)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLogged(t, t.TempDir(), "a")
+			l.write("t.count.changelog", "a9", "b8")
+			s := l.take()
+			if err := c.before(s); err != nil {
+				t.Fatal(err)
+			}
+			l.states.give(unitID{})
+			l.standbys.set(0, map[unitID]bool{{}: true})
+			l.await("a copy", func() bool { _, stale := l.standbys.look(unitID{}); return stale != nil && stale.Records == 0 })
+			if err := c.while(s); err != nil {
+				t.Fatal(err)
+			}
+			l.await("a copy without what was deleted", func() bool {
+				l.keeper.look(t.Context())
+				return contents(s, "count") == "a=9 b=8 "
+			})
+			if since := time.Since(s.Current("count")); since > time.Hour {
+				t.Errorf("it was current %v ago", since)
+			}
+		})
+	}
+}
+
+func (l *logged) await(what string, condition func() bool) {
+	l.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) { // sleep: polls a condition with a deadline
+		if time.Now().After(deadline) {
+			l.t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// What the engine says of a snapshot decides whether it is fetched.
+func TestWhichSnapshotsTheChangelogCanMakeUpFor(t *testing.T) {
+	l := newLogged(t, t.TempDir(), "a")
+	l.write("t.count.changelog", "a1", "b1")
+	l.write("in", "a1", "b1")
+	long, now := time.Now().Add(-30*time.Hour), time.Now()
+	fresh := l.snapshots.fresh(t.Context(), unitID{})
+	for _, c := range []struct {
+		name string
+		archive.Store
+		want bool
+	}{
+		{"of now", archive.Store{Name: "count", Checkpoint: 1, Current: now}, true},
+		{"of long ago", archive.Store{Name: "count", Checkpoint: 1, Current: long}, false},
+		{"of long ago, and nothing was written", archive.Store{Name: "count", Checkpoint: 2, Current: long}, true},
+		{"a table, which is rid of what was deleted", archive.Store{Name: "table", Checkpoint: 1, Current: long}, true},
+		{"a table ahead of its topic", archive.Store{Name: "table", Checkpoint: 3, Current: now}, false},
+		{"of a store that is no more", archive.Store{Name: "sum", Checkpoint: 1, Current: now}, false},
+	} {
+		if got := fresh(c.Store); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
 }
