@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ravenswood.dev/internal/component"
+	"ravenswood.dev/internal/record"
 )
 
 // free adds an operator without state that gives one stream. Make makes its step from what follows.
@@ -181,13 +182,17 @@ func rekey[K, V, K2 any](s Stream[K, V], op string, drop bool, f func(key K, val
 	})
 }
 
-// Timed gives every record the event time that f reads from it.
+// Timed gives every record the event time that f reads from it. A record whose time is not between 1970 and 2262, the zero
+// time included, becomes a dead letter.
 func (s Stream[K, V]) Timed(f func(r Record[K, V]) time.Time, opts ...Option) Stream[K, V] {
 	return free(s.t, "timed", s.input(), s.t.read("timed", opts), s, false, func(n *node, next step[K, V]) step[K, V] {
 		return func(x *run, it *item[K, V]) error {
 			x.at = n
 			out := *it
 			out.Time = f(it.Record)
+			if err := record.CheckTime(out.Time); err != nil {
+				return n.failed(err)
+			}
 			return next(x, &out)
 		}
 	})

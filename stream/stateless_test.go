@@ -162,6 +162,14 @@ func TestAnErrorOrPanicMakesADeadLetter(t *testing.T) {
 				return true
 			})
 		}},
+		{"a time that the log cannot keep", "timed", `run timed "timed": the time 9999-12-31T00:00:00Z is not between 1970 and 2262`, func(s texts) texts {
+			return s.Timed(func(r stream.Record[string, string]) time.Time {
+				if r.Value == "bad" {
+					return time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+				}
+				return r.Time
+			})
+		}},
 		{"a processor's panic", "process", `run process "process": run "process": panic: bad`, func(s texts) texts {
 			return stream.Process(s, func(c *stream.Context[string, string]) func(stream.Record[string, string]) error {
 				return func(r stream.Record[string, string]) error {

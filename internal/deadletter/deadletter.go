@@ -167,7 +167,14 @@ func cut(text string) string {
 	return text[:end] + "…"
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+// stamp writes a time. The format has four digits for a year; a record's own time may claim any.
+func stamp(t time.Time) string {
+	t = t.UTC()
+	if y := t.Year(); y < 0 || y > 9999 {
+		t = time.Date(min(max(y, 0), 9999), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+	}
+	return t.Format(time.RFC3339Nano)
+}
 
 // Parse reads a record of the dead-letter topic. The letter's bytes are the record's.
 func Parse(r *kgo.Record) (Letter, error) {

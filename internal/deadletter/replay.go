@@ -143,8 +143,9 @@ func (w *writer) records(ctx context.Context, letters []Letter, to State) ([]*kg
 
 // back is the letter's record on its way back, as it was when it came in, on the partition it came in by.
 func (w *writer) back(ctx context.Context, l *Letter) (*kgo.Record, error) {
-	r := &kgo.Record{Topic: cmp.Or(w.o.Back[l.Input], l.Replay, w.o.Replay), Key: l.Key, Value: l.Value, Timestamp: l.OriginalTime}
+	r := &kgo.Record{Topic: cmp.Or(w.o.Back[l.Input], l.Replay, w.o.Replay), Key: l.Key, Value: l.Value}
 	r.Headers = append(without(l.Headers, replayPrefix), header(record.HeaderOrigin, l.Origin.String()))
+	kafka.SetTime(r, l.OriginalTime, time.Now())
 	if l.delivery() {
 		r.Topic = l.Source.Topic
 		r.Headers = append(r.Headers, header(record.HeaderReplayed, l.ID()))

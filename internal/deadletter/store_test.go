@@ -200,16 +200,46 @@ func TestReplaySendsRecordsBackInOrderAndMarksThem(t *testing.T) {
 		deadletter.HeaderReplayID: "in/put/1/5@users", deadletter.HeaderReplayInput: "clicks",
 		deadletter.HeaderReplayBolt: "users", record.HeaderOrigin: "in/put/1/5",
 	}
+	at := kafka.Unstamp(records[0])
 	for _, h := range records[0].Headers {
 		if want[h.Key] != string(h.Value) {
 			t.Fatalf("header %s is %q", h.Key, h.Value)
 		}
 	}
-	if len(records[0].Headers) != len(want) || !records[0].Timestamp.Equal(cause(1, 5).OriginalTime) {
+	if len(records[0].Headers) != len(want) || !at.Equal(cause(1, 5).OriginalTime) {
 		t.Fatalf("record is %+v", records[0])
 	}
 	if got := b.counts(); got != "0 waiting, 5 replayed, 0 dropped" {
 		t.Fatal(got)
+	}
+}
+
+// A broker takes no time that is far ahead, and none whose year has five digits can be written down.
+func TestARecordComesBackWhateverItsTime(t *testing.T) {
+	for name, at := range map[string]time.Time{
+		"long ago": time.UnixMilli(1), "tomorrow": time.Now().AddDate(0, 0, 1).Truncate(time.Second), "the end of four digits": time.UnixMilli(253402300799999),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, c := newBench(t), cause(0, 1)
+			c.OriginalTime = at
+			b.write(deadletter.Record(deadTopic, 0, nil, []byte("v"), nil, c))
+			if n, err := b.store.Replay(b.context(), deadletter.Selection{}, false); err != nil || n != 1 {
+				t.Fatalf("replayed %d, %v", n, err)
+			}
+			if _, records := b.came(replayTopic); len(records) != 1 || !kafka.EventTime(records[0]).Equal(at) || time.Since(records[0].Timestamp).Abs() > time.Minute {
+				t.Errorf("came back as %v, want %s", records, at)
+			}
+		})
+	}
+}
+
+func TestALetterOfAnyTimeCanBeRead(t *testing.T) {
+	for _, at := range []time.Time{time.UnixMilli(1e15), time.UnixMilli(-1e17), {}} {
+		c := cause(0, 1)
+		c.OriginalTime = at
+		if _, err := deadletter.Parse(deadletter.Record(deadTopic, 0, nil, nil, nil, c)); err != nil {
+			t.Errorf("a record of the year %d: %v", at.UTC().Year(), err)
+		}
 	}
 }
 
@@ -311,7 +341,7 @@ func TestADeathAfterReplayKeepsItsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines, records := b.came(replayTopic)
-	if !slices.Equal(lines, []string{"0 a=v10", "0 a=v10", "0 a=v20"}) || len(records[1].Headers) != 4 {
+	if !slices.Equal(lines, []string{"0 a=v10", "0 a=v10", "0 a=v20"}) || len(records[1].Headers) != 5 {
 		t.Fatalf("came %q, headers %v", lines, records[1].Headers)
 	}
 }
@@ -325,7 +355,7 @@ func TestReplayOfADeliveryGoesBackToTheTopicItReads(t *testing.T) {
 		t.Fatalf("replayed %d, %v", n, err)
 	}
 	lines, records := b.came(resultTopic)
-	if !slices.Equal(lines, []string{"1 a=row"}) || len(records[0].Headers) != 2 {
+	if !slices.Equal(lines, []string{"1 a=row"}) || len(records[0].Headers) != 3 {
 		t.Fatalf("came %q", lines)
 	}
 }

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -13,10 +14,11 @@ var timeLayouts = [...]string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T1
 // secondsMax is the first number that means milliseconds: as seconds it would be the year 5138.
 const secondsMax = 1e11
 
-// millisMax is beyond what four digits of a year can say, in milliseconds.
-const millisMax = 1e14
+// millisMax is the last millisecond since 1970 whose nanoseconds fit into 64 bits, of the year 2262: a later time would be
+// another one on its way to the log.
+const millisMax = math.MaxInt64 / int64(time.Millisecond)
 
-// Time returns the time that a value says, if it says one after 1970: text as RFC 3339 writes it, also with a space
+// Time returns the time that a value says, if it says one between 1970 and 2262: text as RFC 3339 writes it, also with a space
 // between date and time and without a zone, which then is the given one; or a number of seconds or milliseconds since
 // 1970.
 func Time(raw []byte, zone *time.Location) (time.Time, bool) {
@@ -39,7 +41,7 @@ func timeOfText(text string, zone *time.Location) (time.Time, bool) {
 	}
 	for _, layout := range timeLayouts {
 		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-			return t, t.UnixMilli() >= 0
+			return t, t.UnixMilli() >= 0 && t.UnixMilli() <= millisMax
 		}
 	}
 	return time.Time{}, false
@@ -47,11 +49,11 @@ func timeOfText(text string, zone *time.Location) (time.Time, bool) {
 
 func timeOfNumber(literal string) (time.Time, bool) {
 	f, err := strconv.ParseFloat(literal, 64)
-	if err != nil || f < 0 || f > millisMax {
+	if err != nil || f < 0 {
 		return time.Time{}, false
 	}
 	if f < secondsMax {
 		f *= 1e3
 	}
-	return time.UnixMilli(int64(f)), true
+	return time.UnixMilli(int64(min(f, float64(millisMax)))), f <= float64(millisMax)
 }

@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,10 +82,10 @@ type Engine struct {
 	deliveries       []*delivery
 	bolts            []*boltStats
 	admin            *kafka.Admin
-	letters          *kgo.Client              // writes the dead letters of deliveries
-	limits           map[string]int32         // largest record by topic, as the log has it
-	topicIDs         map[string]string        // the log's own names of the topics
-	keeps            map[string]time.Duration // by topic: how long it keeps deletions
+	letters          *kgo.Client                       // writes the dead letters of deliveries
+	limits           atomic.Pointer[map[string]limits] // by topic, as the log has them
+	topicIDs         map[string]string                 // the log's own names of the topics
+	keeps            map[string]time.Duration          // by topic: how long it keeps deletions
 	parkedPartitions int32
 
 	counters      counters
@@ -268,8 +267,7 @@ func (e *Engine) connect(ctx context.Context) error {
 	return nil
 }
 
-// learnTopics checks that the topics are as planned. A record that is too large for its topic must become a dead
-// letter before it is written: the broker's refusal would fail the transaction, and every transaction after it.
+// learnTopics checks that the topics are as planned, and learns what they take.
 func (e *Engine) learnTopics(ctx context.Context) error {
 	bound, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -277,7 +275,7 @@ func (e *Engine) learnTopics(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	limits, ids := make(map[string]int32), make(map[string]string)
+	ids := make(map[string]string)
 	for _, t := range e.plan.Topics {
 		have, ok := topics[t.Name]
 		if !ok {
@@ -285,14 +283,12 @@ func (e *Engine) learnTopics(ctx context.Context) error {
 		}
 		ids[t.Name] = have.ID
 		e.keeps[t.Name] = keepsDeletions(have.Config)
-		if n, err := strconv.ParseInt(have.Config["max.message.bytes"], 10, 32); err == nil {
-			limits[t.Name] = int32(n)
-		}
 		if t.Name == e.plan.Parked {
 			e.parkedPartitions = int32(have.Partitions)
 		}
 	}
-	e.limits, e.topicIDs = limits, ids
+	e.topicIDs = ids
+	e.setLimits(topics)
 	have := make(map[string]int)
 	for name, t := range topics {
 		have[name] = t.Partitions
@@ -303,16 +299,6 @@ func (e *Engine) learnTopics(ctx context.Context) error {
 // originOf says what a store is made from: a store of another topic, or one that was deleted and made again, begins anew.
 func (e *Engine) originOf(s topology.Store) string {
 	return s.Changelog + "@" + e.topicIDs[s.Changelog]
-}
-
-// defaultMaxRecord is what a topic takes if it says nothing else: Kafka's max.message.bytes.
-const defaultMaxRecord = 1_000_012
-
-func (e *Engine) maxRecord(topic string) int32 {
-	if n, ok := e.limits[topic]; ok {
-		return n
-	}
-	return defaultMaxRecord
 }
 
 func (e *Engine) disconnect() {

@@ -216,11 +216,11 @@ func feedRecord(topic string, r *record.Record) *kgo.Record {
 	return out
 }
 
-// stamp gives a record on an internal topic its event time as timestamp, unless that is far from now: these topics keep
-// records for some days, and those of years ago would be deleted before they are read.
+// stamp gives a record on an internal topic its event time; one that says none happened now.
 func stamp(out *kgo.Record, event time.Time) {
-	out.Timestamp = event
-	if now := time.Now(); event.Before(now.Add(-time.Hour)) || event.After(now.Add(time.Hour)) {
-		kafka.Stamp(out, event, now)
+	now := time.Now()
+	if event.IsZero() {
+		event = now
 	}
+	kafka.SetTime(out, event, now)
 }

@@ -26,6 +26,10 @@ func (s *session) admit(e *entry) bool {
 		}
 		e.rec.Format, e.targets = input.Format, input.Next
 	}
+	if err := record.CheckTime(e.rec.Time); err != nil {
+		e.refuse(fmt.Errorf("read record: %w", err))
+		return false
+	}
 	if limit := int64(s.plan.Limits.RecordBytes); e.size-entryOverhead > limit {
 		e.refuse(fmt.Errorf("read record: %d bytes are above the limit of %d (limits.recordBytes)", e.size-entryOverhead, limit))
 		return false
@@ -92,7 +96,7 @@ func (s *session) write(live context.Context, e *entry) error {
 		return nil
 	}
 	if e.outcome == delivered {
-		s.checkSizes(e)
+		s.checkOutputs(e)
 	}
 	if e.outcome == delivered && e.task.unit != nil {
 		if err := s.lateStep(e); err != nil {
@@ -123,9 +127,9 @@ func (s *session) write(live context.Context, e *entry) error {
 	return nil
 }
 
-// checkSizes turns an entry with an output that its topic cannot take into a dead letter: written, it would fail the
+// checkOutputs turns an entry with an output that its topic cannot take into a dead letter: written, it would fail the
 // transaction, and every transaction after it.
-func (s *session) checkSizes(e *entry) {
+func (s *session) checkOutputs(e *entry) {
 	for _, o := range e.outputs {
 		if !o.to.Sink {
 			continue
@@ -140,11 +144,15 @@ func (s *session) checkSizes(e *entry) {
 
 // checkOutput says whether a sink's topic takes a record.
 func (s *session) checkOutput(sink int, r *record.Record) error {
-	topic := s.plan.Sinks[sink].Topic
-	if n, limit := r.Size()+recordOverhead, int(s.w.engine.maxRecord(topic)); n > limit {
-		return fmt.Errorf("write topic %q: a record of %d bytes is above the topic's limit of %d", topic, n, limit)
+	to := &s.plan.Sinks[sink]
+	takes := s.w.engine.limitsOf(to.Topic)
+	if err := takes.checkSize(to.Topic, r.Size()+recordOverhead); err != nil {
+		return err
 	}
-	return nil
+	if to.Internal {
+		takes.anyAge = true // see stamp
+	}
+	return takes.checkTime(to.Topic, r.Time, time.Now())
 }
 
 // recordOverhead is room for what a batch adds to a record: its header, varints and our origin header.

@@ -306,9 +306,11 @@ func (s *session) writeChange(live context.Context, u *unit, c store.Change) err
 	if topic == "" {
 		return nil
 	}
-	r := &kgo.Record{Topic: topic, Partition: u.id.n, Key: c.Key, Value: c.Value, Timestamp: c.Time}
-	if s.w.aging[c.Store] {
-		kafka.Stamp(r, c.Time, time.Now())
+	r := &kgo.Record{Topic: topic, Partition: u.id.n, Key: c.Key, Value: c.Value}
+	if now := time.Now(); s.w.aging[c.Store] {
+		kafka.Stamp(r, c.Time, now)
+	} else {
+		kafka.SetTime(r, c.Time, now)
 	}
 	s.tx.Produce(live, r)
 	return nil

@@ -92,6 +92,7 @@ func (w *worker) run(ctx context.Context) error {
 			w.log.Warn("stopped without a last commit; what it left is read again at the next start", "err", err)
 			return nil
 		}
+		w.engine.relearnLimits(ctx, err)
 		w.engine.restarts.Add(1)
 		if time.Since(began) > 10*time.Second {
 			pause = 100 * time.Millisecond

@@ -40,3 +40,31 @@ func TestAStampKeepsTheEventTime(t *testing.T) {
 		})
 	}
 }
+
+func TestATimeThatIsFarOffIsKeptInAHeader(t *testing.T) {
+	now := time.UnixMilli(1795000000000)
+	for _, c := range []struct {
+		name  string
+		event time.Time
+		far   bool
+	}{
+		{"now", now, false},
+		{"some minutes ago", now.Add(-59 * time.Minute), false},
+		{"hours ago", now.Add(-61 * time.Minute), true},
+		{"some minutes ahead", now.Add(9 * time.Minute), false},
+		{"nearly what a broker takes", now.Add(59 * time.Minute), true},
+		{"none of the log's", time.UnixMilli(-1), true},
+		{"a year of five digits", time.UnixMilli(1e15), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := kgo.Record{Headers: []kgo.RecordHeader{{Key: "raven-time", Value: []byte("1")}}} // of a topic before
+			kafka.SetTime(&r, c.event, now)
+			if at := kafka.EventTime(&r); !at.Equal(c.event) {
+				t.Errorf("event time %v, want %v", at, c.event)
+			}
+			if r.Timestamp.Equal(now) != (c.far || c.event.Equal(now)) || (len(r.Headers) == 1) != c.far {
+				t.Errorf("timestamp %v, headers %v", r.Timestamp, r.Headers)
+			}
+		})
+	}
+}

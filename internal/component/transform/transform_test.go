@@ -213,6 +213,7 @@ func TestTime(t *testing.T) {
 		{"null", `time: event.at`, `{"at":null}`, "2026-01-02T03:04:05Z"},
 		{"unreadable", `time: event.at`, `{"at":"12/1/2010 8:26"}`, ""},
 		{"before 1970", `time: event.at`, `{"at":-1}`, ""},
+		{"after what the log can keep", `time: timestamp(event.at)`, `{"at":"9999-12-31T00:00:00Z"}`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := &record.Record{Value: []byte(c.value), Format: record.JSON, Time: read}

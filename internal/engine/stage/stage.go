@@ -167,15 +167,34 @@ func (t *Task) walk(to topology.Target, r *record.Record) {
 	if t.failed != nil {
 		return
 	}
+	if err := checkTime(r.Time); err != nil {
+		t.failed = &Error{Bolt: t.nameOf(to), Err: err}
+		return
+	}
 	if to.Sink {
 		if err := t.check(to.Index, r); err != nil {
-			t.failed = &Error{Bolt: t.cfg.Plan.Sinks[to.Index].Name, Err: err}
+			t.failed = &Error{Bolt: t.nameOf(to), Err: err}
 			return
 		}
 		t.outputs = append(t.outputs, Output{Sink: to.Index, Record: r})
 		return
 	}
 	t.nodes[to.Index].run(to.Input, r)
+}
+
+func (t *Task) nameOf(to topology.Target) string {
+	if to.Sink {
+		return t.cfg.Plan.Sinks[to.Index].Name
+	}
+	return t.cfg.Plan.Bolts[to.Index].Name
+}
+
+// checkTime refuses times that would be others after a store was restored from the log.
+func checkTime(at time.Time) error {
+	if at.IsZero() {
+		return nil // a bolt that makes records need not give them a time
+	}
+	return record.CheckTime(at)
 }
 
 func (t *Task) check(sink int, r *record.Record) error {
