@@ -2,7 +2,9 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +204,34 @@ func commitInTransaction(t *testing.T, client *kgo.Client, id, topic string, off
 	}
 }
 
+// TestAFailedProduceLeavesNothing: the client commits what has succeeded if it is asked to.
+func TestAFailedProduceLeavesNothing(t *testing.T) {
+	t.Parallel()
+	cfg := start(t)
+	createTopic(t, cfg, "in", 1, nil)
+	createTopic(t, cfg, "out", 1, nil)
+	createTopic(t, cfg, "narrow", 1, map[string]string{"max.message.bytes": "500"})
+	m := joinGroup(t, cfg, "w0", []string{"in"}, nil)
+	receive(t, "assignment", m.assigned)
+	m.Produce(t.Context(), &kgo.Record{Topic: "out", Value: []byte("fine")})
+	m.Produce(t.Context(), &kgo.Record{Topic: "narrow", Value: noise(5000)})
+	m.Produce(t.Context(), &kgo.Record{Topic: "out", Value: []byte("fine")})
+	if err := m.Commit(t.Context(), kafka.Offsets{"in": {0: 0}}, noStep); !errors.Is(err, kafka.ErrAborted) {
+		t.Fatalf("got %v", err)
+	}
+	m.Abort(t.Context())
+	err := kafka.ReadToEnd(within(t, 10*time.Second), cfg, "out", nil, func(r *kgo.Record) error {
+		t.Errorf("read %q", r.Value)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, err := admin(t, cfg).CommittedOffsets(t.Context(), "g"); err != nil || len(at) != 0 {
+		t.Errorf("committed %v, %v", at, err)
+	}
+}
+
 func TestWrittenIsWhereTrackedTopicsStandAfterACommit(t *testing.T) {
 	t.Parallel()
 	cfg := start(t)
@@ -302,4 +332,13 @@ func TestReadingBeginsWhereAssignedWasTold(t *testing.T) {
 	if r := m.poll(t, 1)[0]; r.Offset != 1 || m.Committed("in", 0) != 1 {
 		t.Errorf("reading begins at %d, told was %d", r.Offset, m.Committed("in", 0))
 	}
+}
+
+// noise cannot be made smaller.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.IntN(256))
+	}
+	return b
 }
