@@ -130,11 +130,15 @@ func (f *foreign) restart(ctx context.Context, down time.Duration) error {
 }
 
 // commitLate writes the marker of the offsets by hand and leaves the others to the end of the transaction, which is still
-// to come: a broker that is left to itself writes all of them at once.
+// to come: a broker that is left to itself writes all of them at once. A worker would take it for what it is, open and nobody's,
+// and end it; so it is claimed.
 func (f *foreign) commitLate(ctx context.Context, t *transaction) (write func(context.Context) error, err error) {
 	offsets := t.topics[offsetsTopic]
 	if len(offsets) == 0 {
 		return nil, fmt.Errorf("write the marker of the offsets of %q: it has none", t.id)
+	}
+	if err := t.claim(ctx); err != nil {
+		return nil, err
 	}
 	topics := kadm.TopicsSet{offsetsTopic: offsets}
 	answers, err := kadm.NewClient(t.client).WriteTxnMarkers(ctx, kadm.TxnMarkers{ProducerID: t.producer, ProducerEpoch: t.epoch, Commit: true, Topics: topics})
