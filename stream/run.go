@@ -47,12 +47,34 @@ type Options struct {
 	Snapshots     string
 	SnapshotEvery time.Duration // 0: 10 min
 
+	// Tables lets programs on other machines, and the other processes of the topology there, ask for its tables.
+	Tables TablesOptions
+
 	AdminAddr string                // of the admin API, this machine only; empty takes the usual address, or a free one
 	Log       *slog.Logger          // nil: nothing is logged
 	Metrics   prometheus.Registerer // gets the numbers of the topology; nil: they are at /metrics of the admin API only
 
-	// Ready is called once the topology works. Run does not go on before it returns.
+	// Started is called once the topology has begun to work: tasks with much to restore may be at that, and Conditions says how
+	// far they are, while the others work. Run does not go on before it returns.
+	Started func(r Running)
+	// Ready is called once every task that this process has been given has its stores and works. Run does not go on before it
+	// returns. Tasks that are given to the process later restore without another call; see Conditions.
 	Ready func(r Running)
+}
+
+// TablesOptions say how processes on several machines ask each other for tables. The zero value lets only programs of this
+// machine ask, by the admin API. All processes of a topology need the same token.
+type TablesOptions struct {
+	Listen    string // address of a listener for questions about tables, nothing else: "0.0.0.0:19443"; empty: there is none
+	Advertise string // host:port that the other processes are told to ask at; empty: Listen
+	// TokenFile holds, on one line, what whoever asks must show and this process shows others; empty: the environment's
+	// RAVEN_TABLES_TOKEN. It has at least 16 characters.
+	TokenFile string
+	TLSCert   string // PEM files of the listener; the certificate is for the host of Advertise
+	TLSKey    string
+	TLSCA     string // PEM file of the authorities that the others' certificates are believed by; empty: the system's
+	// Plain does without TLS between machines. Whoever can read the network then has the token and the answers.
+	Plain bool
 }
 
 // Running is a topology that runs.
@@ -67,6 +89,9 @@ func (r Running) Brokers() []string { return r.n.Kafka().Brokers }
 // Admin is the address of the admin API, where tables can be asked.
 func (r Running) Admin() string { return r.n.Admin() }
 
+// TablesURL is where programs on other machines ask for tables; empty without Options.Tables.
+func (r Running) TablesURL() string { return r.n.TablesURL() }
+
 // Condition is something that lasts and that a person has to look after.
 type Condition struct {
 	Code  string // stable, kebab-case: "broker-disk-full"
@@ -77,7 +102,8 @@ type Condition struct {
 
 func (c Condition) String() string { return c.Title + ": " + c.Text }
 
-// Conditions are what a person has to look after now; none when all is well.
+// Conditions are what a person has to look after now; none when all is well. The condition "restoring" says which tasks do
+// not work yet, with records, bytes and time left; it goes away by itself.
 func (r Running) Conditions() []Condition {
 	var all []Condition
 	s := r.n.Status()
@@ -132,7 +158,7 @@ func (t *Topology) nodeOptions(b *built, o Options) host.Options {
 	}
 	return host.Options{
 		Set: b.set(t.name, o.apply), Registry: b.registry, Data: o.Dir, Brokers: o.Brokers, Listen: o.Listen, ID: o.id(),
-		Topologies: true, Admin: o.AdminAddr, Whereabout: true, Started: time.Now(), Output: os.Stderr, Log: o.Log,
+		Topologies: true, Tables: host.TablesOptions(o.Tables), Admin: o.AdminAddr, Whereabout: true, Started: time.Now(), Output: os.Stderr, Log: o.Log,
 		Snapshots: o.Snapshots, SnapshotEvery: o.SnapshotEvery,
 	}
 }
@@ -175,6 +201,9 @@ func (t *Topology) serve(ctx context.Context, n *host.Node, o Options) error {
 		}
 		defer o.Metrics.Unregister(n.Metrics())
 	}
+	if o.Started != nil && ctx.Err() == nil {
+		o.Started(Running{n, t.name})
+	}
 	if err := awaitReady(ctx, n); err != nil {
 		return err
 	}
@@ -210,6 +239,13 @@ func awaitReady(ctx context.Context, n *host.Node) error {
 func hinted(err error) error {
 	if a, ok := errors.AsType[*host.AdvisedError](err); ok {
 		return fmt.Errorf("%w (%s)", err, a.Advice)
+	}
+	if wrong, ok := errors.AsType[*host.OptionsError](err); ok {
+		var all []error
+		for _, p := range wrong.Problems {
+			all = append(all, fmt.Errorf("%w (%s)", p.Err, p.Advice))
+		}
+		return errors.Join(all...)
 	}
 	if wrong, ok := errors.AsType[*host.ProblemsError](err); ok && len(wrong.Problems) > 0 {
 		return fmt.Errorf("%w: %s", err, wrong.Problems[0].Message)

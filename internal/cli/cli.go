@@ -39,6 +39,7 @@ const (
 type app struct {
 	Streams
 	global globals
+	tables tablesAt
 	log    *slog.Logger
 }
 

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -20,12 +22,15 @@ func (a *app) tableCommand() *cobra.Command {
 		Long: `Asks what the tables of running topologies hold. Any process of a topology answers for all of them; only what is
 committed is shown. While a task moves, a copy that is behind may answer and says so on stderr; --fresh refuses that.
 
+The process asked is the one of the data folder, or that of --admin. One on another machine is asked with --tables-address and
+the token, if it was started with --tables-listen.
+
 Keys are text unless --key-encoding says otherwise: json, base64, or int64 for eight bytes, big endian.`,
-		Example: "  raven table get shop users u-17\n  raven table range shop users --prefix u-1 --limit 20",
+		Example: "  raven table get shop users u-17\n  raven table range shop users --prefix u-1 --limit 20\n  raven table list --tables-address w1.example.com:19443 --tables-token-file tables.token",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.tableList(), a.tableGet(), a.tableRange(), a.tableWatch(), a.tableReset())
+	questions := []*cobra.Command{a.tableList(), a.tableGet(), a.tableRange(), a.tableWatch()}
 	for _, s := range []struct {
 		use, short string
 		ask        spanAsk
@@ -34,8 +39,13 @@ Keys are text unless --key-encoding says otherwise: json, base64, or int64 for e
 		{"sessions", "Show the sessions of a key, or of all keys", (*tables.Handle).Sessions},
 		{"versions", "Show the history of a key", (*tables.Handle).Versions},
 	} {
-		cmd.AddCommand(a.tableSpan(s.use, s.short, s.ask))
+		questions = append(questions, a.tableSpan(s.use, s.short, s.ask))
 	}
+	for _, c := range questions {
+		a.tables.bind(c.Flags())
+	}
+	cmd.AddCommand(questions...)
+	cmd.AddCommand(a.tableReset())
 	return cmd
 }
 
@@ -74,10 +84,15 @@ type question struct {
 
 // question reads TOPOLOGY TABLE [KEY] and the flags.
 func (a *app) question(cmd *cobra.Command, args []string, o *tableOptions) (*question, error) {
-	q := &question{tableOptions: o, client: a.tableClient()}
+	q := &question{tableOptions: o}
 	if err := errors.Join(o.check(cmd), q.encodings(cmd)); err != nil {
 		return nil, err
 	}
+	client, err := a.tableClient(cmd)
+	if err != nil {
+		return nil, err
+	}
+	q.client = client
 	q.handle = q.client.Table(args[0], args[1])
 	if len(args) > 2 {
 		key, err := q.coding.Key.Parse(args[2])
@@ -98,10 +113,6 @@ func (a *app) question(cmd *cobra.Command, args []string, o *tableOptions) (*que
 		return q, q.usual(cmd.Context(), args[0], args[1])
 	}
 	return q, nil
-}
-
-func (a *app) tableClient() *tables.Client {
-	return tables.NewClient(tables.Options{}, a.adminAddress())
 }
 
 func (q *question) encodings(cmd *cobra.Command) (err error) {
@@ -134,16 +145,32 @@ func (q *question) usual(ctx context.Context, topology, table string) error {
 
 // tableHint keeps what the process advised.
 func tableHint(err error) error {
-	if said, ok := errors.AsType[*tables.Error](err); ok && said.Hint != "" {
+	said, ok := errors.AsType[*tables.Error](err)
+	if ok && said.Status == http.StatusUnauthorized {
+		return withHint(err, "%s", tokenHint)
+	}
+	if ok && said.Hint != "" {
 		return withHint(err, "%s", said.Hint)
 	}
-	if _, ok := errors.AsType[*tables.UnreachableError](err); ok {
-		return withHint(err, "start a node with `raven up DIR`; if it runs with another data folder or address, say so with --data or --admin")
+	if unreachable, ok := errors.AsType[*tables.UnreachableError](err); ok {
+		return unreachableHint(unreachable)
 	}
 	return err
 }
 
-// say tells a person how far behind an answer is; programs read it in the JSON.
+// unreachableHint tells the address of a listener from that of an admin API.
+func unreachableHint(err *tables.UnreachableError) error {
+	_, distrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	switch {
+	case distrusted:
+		return withHint(err, "name the authority that signed it with --tables-tls-ca, and ask by a name that the certificate is for")
+	case strings.Contains(err.Address, "://"):
+		return withHint(err, "check --tables-address: it is the --tables-listen or --tables-advertise of a process; without TLS say http://")
+	}
+	return withHint(err, "start a node with `raven up DIR`; if it runs with another data folder or address, say so with --data or --admin")
+}
+
+// sayStale tells a person how far behind an answer is; programs read it in the JSON.
 func (a *app) sayStale(s *tables.Stale) {
 	if s == nil {
 		return
@@ -169,7 +196,11 @@ func (a *app) tableList() *cobra.Command {
 			if err := out.check(cmd); err != nil {
 				return err
 			}
-			list, err := a.tableClient().Tables(cmd.Context(), strings.Join(args, ""))
+			client, err := a.tableClient(cmd)
+			if err != nil {
+				return err
+			}
+			list, err := client.Tables(cmd.Context(), strings.Join(args, ""))
 			if err != nil {
 				return tableHint(err)
 			}
@@ -526,7 +557,11 @@ func (a *app) completeTables(cmd *cobra.Command, args []string, toComplete strin
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
 	defer cancel()
-	list, _ := a.tableClient().Tables(ctx, args[0])
+	client, err := a.tableClient(cmd)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	list, _ := client.Tables(ctx, args[0])
 	var names []string
 	for _, t := range list {
 		names = append(names, t.Name)

@@ -22,6 +22,7 @@ type upOptions struct {
 	fsync  string
 	proxy  string
 	snapshots
+	tables tablesListener
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -58,6 +59,7 @@ Exit code 1 if an event was lost or duplicated, or a topology failed.`,
 	cmd.Flags().StringVar(&o.listen, "listen", node.DefaultBroker, "address of the embedded broker; port 0 takes a free one")
 	bindFsync(cmd.Flags(), &o.fsync)
 	o.snapshots.bind(cmd)
+	o.tables.bind(cmd.Flags())
 	cmd.Flags().StringVar(&o.proxy, "proxy", "", "also serve the routes as an HTTP proxy on this address")
 	return cmd
 }
@@ -75,6 +77,7 @@ func (a *app) up(ctx context.Context, dir string, o upOptions) error {
 	options.Listen, options.Proxy = o.listen, o.proxy
 	options.Broker.Fsync = o.fsync
 	o.snapshots.apply(&options)
+	options.Tables = o.tables.TablesOptions
 	options.Topologies, options.Supervise, options.Whereabout = true, true, true
 	n, err := a.start(ctx, options)
 	if err != nil {
@@ -116,6 +119,7 @@ func (a *app) sayUp(n *node.Node, proxy string) {
 	if proxy != "" {
 		fmt.Fprintf(a.Err, "routes as an HTTP proxy: http://%s\n", n.Proxy())
 	}
+	a.sayTables(n)
 	if names := n.Topologies(); len(names) > 0 {
 		fmt.Fprintf(a.Err, "running %s; look with `raven status%s` and `raven tail TOPIC`; Ctrl-C stops\n", strings.Join(names, ", "), a.dataFlag())
 	}

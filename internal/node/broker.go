@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -245,9 +244,6 @@ func (r *reading) security() server.Security {
 	return s
 }
 
-// maxPasswordFile bounds a file with a password.
-const maxPasswordFile = 4 << 10
-
 // users reads the passwords. They never stand on a command line, where every process of the machine could see them.
 func (r *reading) users() map[string]string {
 	all := map[string]string{}
@@ -280,22 +276,5 @@ func (r *reading) password(where string) (string, error) {
 		}
 		return os.Getenv(variable), nil
 	}
-	path := where[1:]
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 && info.Mode().IsRegular() {
-		r.log.Warn("others can read a password; make it chmod 600", "file", path)
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxPasswordFile))
-	if err != nil {
-		return "", err
-	}
-	password := strings.TrimRight(string(raw), "\r\n")
-	if password == "" || strings.ContainsAny(password, "\r\n") {
-		return "", fmt.Errorf("%q does not hold one line", path)
-	}
-	return password, nil
+	return readSecret(where[1:], r.log)
 }

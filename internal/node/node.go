@@ -59,6 +59,10 @@ type Node struct {
 	admin      string         // address of the admin API; empty for none
 	adminAt    net.Listener   // where it listens from the beginning, so that other processes can be told
 	proxy      string
+
+	access    tablesAccess // how processes ask each other between machines
+	tablesAt  net.Listener // where they ask this one; nil: only this machine does, by the admin API
+	tablesURL string       // what they are told
 }
 
 // Up starts what the options ask for. On an error nothing is left running.
@@ -76,7 +80,8 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		n.startCluster, n.startProcesses, n.prepare, n.startState, n.claimStores, n.openAdmin, n.startTopologies, n.startTables, n.startLetters, n.startProxy, n.startAdmin,
+		n.checkOptions, n.startCluster, n.startProcesses, n.prepare, n.startState, n.claimStores, n.openAdmin, n.openTablesListener,
+		n.startTopologies, n.startTables, n.startLetters, n.startProxy, n.startAdmin, n.startTablesListener,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -188,7 +193,7 @@ func (n *Node) startTopologies(ctx context.Context) error {
 	for _, p := range n.plans {
 		plans = append(plans, gated(n.gate, p))
 	}
-	env := engine.Env{Kafka: n.kafka, ID: n.options.ID, Host: n.admin, Services: n.router, Log: n.options.Log, Metrics: n.metrics, At: n.options.At, Unsafe: n.options.Unsafe, Snapshots: n.options.Snapshots, SnapshotEvery: n.options.SnapshotEvery}
+	env := engine.Env{Kafka: n.kafka, ID: n.options.ID, Host: n.toldHost(), Services: n.router, Log: n.options.Log, Metrics: n.metrics, At: n.options.At, Unsafe: n.options.Unsafe, Snapshots: n.options.Snapshots, SnapshotEvery: n.options.SnapshotEvery}
 	all, err := openTopologies(plans, env, n.options.Data)
 	if err != nil {
 		return err
@@ -214,6 +219,9 @@ func (n *Node) Stop() error {
 	err := n.group.Stop()
 	if n.adminAt != nil {
 		_ = n.adminAt.Close() // it is closed already if it was served
+	}
+	if n.tablesAt != nil {
+		_ = n.tablesAt.Close()
 	}
 	if n.options.Whereabout {
 		err = errors.Join(err, RemoveWhereabouts(n.options.Data))
@@ -248,12 +256,13 @@ func (n *Node) Topologies() []string {
 	return names
 }
 
-// Ready returns nil if all that this process is to run runs, else what does not.
+// Ready returns nil if all that this process is to run runs, all tasks of its topologies included, else what does not.
 func (n *Node) Ready() error {
 	var errs []error
 	for _, r := range n.topologies {
-		if s := r.status(); s.State != "running" {
-			errs = append(errs, fmt.Errorf("run topology %q: it is %s", r.plan.Name, s.State))
+		s := r.status()
+		if why := s.NotReady(); why != "" {
+			errs = append(errs, fmt.Errorf("run topology %q: %s", r.plan.Name, why))
 		}
 	}
 	return errors.Join(append(errs, n.processesReady())...)

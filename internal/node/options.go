@@ -36,6 +36,7 @@ type Options struct {
 	Topologies bool                // run the topologies
 	Supervise  bool                // run the services' local processes
 	Admin      string              // the admin API's address; empty takes DefaultAdmin, or a free one if that is taken
+	Tables     TablesOptions       // how processes on other machines ask for tables
 	Proxy      string              // serve the routes as an HTTP proxy here; empty does not
 	Whereabout bool                // write down where broker and admin API are, for the other commands
 	Started    time.Time           // when the process began, for the time until the first result

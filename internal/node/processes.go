@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
 
 	"ravenswood.dev/internal/admin"
@@ -48,7 +50,24 @@ func (n *Node) ownProcesses() []supervise.Process {
 	for i := range n.set.Services {
 		all = append(all, supervise.ProcessesOf(&n.set.Services[i].Service, n.set.Services[i].Dir)...)
 	}
+	for i := range all {
+		all[i].Env = withoutToken(all[i].Env)
+	}
 	return all
+}
+
+// withoutToken keeps the token for tables, which may be in our environment, from the services, unless their files say that
+// they get it.
+func withoutToken(env map[string]string) map[string]string {
+	if _, told := env[TablesTokenVariable]; told || os.Getenv(TablesTokenVariable) == "" {
+		return env
+	}
+	env = maps.Clone(env)
+	if env == nil {
+		env = map[string]string{}
+	}
+	env[TablesTokenVariable] = ""
+	return env
 }
 
 // ownEndpoints are the keys of the endpoints this node decides on.

@@ -17,7 +17,7 @@ func (n *Node) startTables(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.tables = tables.New(tables.Options{ID: n.options.ID, Engines: n.askable, Log: log, Logger: n.options.Log})
+	n.tables = tables.New(tables.Options{ID: n.options.ID, Engines: n.askable, Log: log, Peers: n.peers(), Logger: n.options.Log})
 	return n.group.Start(ctx, lifecycle.Part{Name: "tables", Run: func(ctx context.Context, ready func()) error {
 		ready()
 		<-ctx.Done()

@@ -172,6 +172,9 @@ func (c *candidates) errNobody(t *target) error {
 	if c.err != nil {
 		err.Message += ": " + c.err.Error()
 	}
+	if _, misfit := errors.AsType[*misfitError](c.err); misfit {
+		err.Hint = "all processes of a topology need the same token for tables, and must believe each other's certificates"
+	}
 	return err
 }
 

@@ -44,16 +44,16 @@ func (p *Peers) endpointOf(address string) (endpoint, error) {
 	}
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil || host == "" || port == "" || strings.ContainsAny(hostport, "/@?#%\\ ") || scheme != "http" && scheme != "https" {
-		return endpoint{}, fmt.Errorf("read its address %q: want host:port", clip(address))
+		return endpoint{}, &misfitError{fmt.Errorf("read its address %q: want host:port", clip(address))}
 	}
 	at := endpoint{url: scheme + "://" + hostport, listener: found}
 	switch {
 	case !at.listener:
 		return at, nil
 	case p.Token == "":
-		return at, errors.New("it wants a token, and this process has none")
+		return at, &misfitError{errors.New("it wants a token, and this process has none")}
 	case scheme == "http" && !p.Plain && !isLoopback(host):
-		return at, errors.New("it listens without TLS, and this process does not send its token that way")
+		return at, &misfitError{errors.New("it listens without TLS, and this process does not send its token that way")}
 	}
 	return at, nil
 }
@@ -74,6 +74,11 @@ func newPeerClient(config *tls.Config) *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
+
+// misfitError says that two processes do not fit: asking again does not help, a person has to.
+type misfitError struct{ error }
+
+func (e *misfitError) Unwrap() error { return e.error }
 
 // complaintsEvery bounds how often the log says that another process cannot be asked.
 const complaintsEvery = time.Minute

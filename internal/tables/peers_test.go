@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -112,6 +113,9 @@ func TestAQuestionIsPassedOnToAListener(t *testing.T) {
 			err := l.ask(t, peers, &log)
 			if tc.says == "" && err != nil || tc.says != "" && (code(err) != client.NotReady || !strings.Contains(err.Error(), tc.says)) {
 				t.Errorf("got %v", err)
+			}
+			if refused, ok := errors.AsType[*client.Error](err); ok && !strings.Contains(refused.Hint, "the same token") {
+				t.Errorf("the hint is %q", refused.Hint)
 			}
 			if tc.says != "" && (strings.Count(log.String(), "level=WARN") != 1 || !strings.Contains(log.String(), "process=p1")) {
 				t.Errorf("logged %s", log.String())

@@ -59,23 +59,28 @@ func (s *Service) put(ctx context.Context, t *target, q *query, g *group) (*part
 func (s *Service) pass(ctx context.Context, t *target, to Instance, ask partsRequest) (*parts, error) {
 	request, err := s.asking(ctx, t, to, ask)
 	if err != nil {
-		s.complain(to, err)
-		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+		return nil, s.unasked(to, err)
 	}
 	response, err := s.client.Do(request)
+	if _, distrusted := errors.AsType[*tls.CertificateVerificationError](err); distrusted {
+		err = &misfitError{err}
+	}
 	if err != nil {
-		if _, distrusted := errors.AsType[*tls.CertificateVerificationError](err); distrusted {
-			s.complain(to, err)
-		}
-		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+		return nil, s.unasked(to, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusUnauthorized {
-		err := errors.New("it wants another token than this process has")
-		s.complain(to, err)
-		return nil, fmt.Errorf("ask process %q: %w", to.ID, err)
+		return nil, s.unasked(to, &misfitError{errors.New("it wants another token than this process has")})
 	}
 	return readParts(response, to)
+}
+
+// unasked says that a process could not be asked. Whoever runs the processes is told what does not pass by itself.
+func (s *Service) unasked(to Instance, err error) error {
+	if _, misfit := errors.AsType[*misfitError](err); misfit && s.faults.due(time.Now()) {
+		s.logger.Warn("another process cannot be asked for its part of a table", "process", to.ID, "address", clip(to.Address), "err", err)
+	}
+	return fmt.Errorf("ask process %q: %w", to.ID, err)
 }
 
 // asking is the request that puts a question to another process.
@@ -99,13 +104,6 @@ func (s *Service) asking(ctx context.Context, t *target, to Instance, ask partsR
 		request.Header.Set("Authorization", "Bearer "+s.peers.Token)
 	}
 	return request, nil
-}
-
-// complain tells whoever runs the processes what does not pass by itself: their tokens or certificates do not fit.
-func (s *Service) complain(of Instance, err error) {
-	if s.faults.due(time.Now()) {
-		s.logger.Warn("another process cannot be asked for its part of a table", "process", of.ID, "address", of.Address, "err", err)
-	}
 }
 
 func readParts(response *http.Response, to Instance) (*parts, error) {
