@@ -11,7 +11,7 @@ type Topic struct {
 type TopicSpec struct {
 	Partitions int               `yaml:"partitions" default:"8" doc:"Number of partitions." example:"8"`
 	Replicas   int               `yaml:"replicas" default:"0" doc:"Copies of each partition; 0 takes the cluster's default."`
-	Retention  Duration          `yaml:"retention" default:"7d" doc:"How long records are kept; 0 keeps them for ever." example:"7d"`
+	Retention  Duration          `yaml:"retention" default:"7d" doc:"How long records are kept, counted from their timestamps: those of results are event times; 0 keeps them for ever." example:"7d"`
 	Cleanup    string            `yaml:"cleanup" default:"delete" enum:"delete|compact" doc:"Whether old records are deleted, or compacted to the newest per key."`
 	Config     map[string]string `yaml:"config" doc:"Further topic settings, passed to the cluster by their Kafka names." example:"{max.message.bytes: \"2000000\"}"`
 }
