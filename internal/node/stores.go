@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -132,7 +133,7 @@ func (n *Node) claimStores(ctx context.Context) error {
 				return err
 			}
 		}
-		c := claim{plan: p, have: have}
+		c := claim{plan: p, have: have, log: n.options.Log}
 		if err := c.make(ctx, n.kafka, n.state.table.All()); err != nil {
 			return err
 		}
@@ -158,6 +159,7 @@ func partitionsOf(ctx context.Context, cfg kafka.Config) (map[string]int, error)
 type claim struct {
 	plan *topology.Plan
 	have map[string]int // partitions by topic
+	log  *slog.Logger
 }
 
 // make sees whether all is known as it is. If not, it asks again as the only one that may write, and writes.
@@ -171,7 +173,19 @@ func (c *claim) make(ctx context.Context, cfg kafka.Config, rows map[string][]by
 	if err != nil || len(changes) == 0 {
 		return err
 	}
-	return editStores(ctx, cfg, c.plan.Name, c.changes)
+	if err := editStores(ctx, cfg, c.plan.Name, c.changes); err != nil {
+		return err
+	}
+	c.tellMissing(rows)
+	return nil
+}
+
+// tellMissing warns of stores that now begin behind tables whose rows were there before. It is told once: from the next
+// start on the stores are known.
+func (c *claim) tellMissing(rows map[string][]byte) {
+	for _, s := range topology.WithoutRows(c.plan, storesOf(rows)) {
+		c.log.Warn("a new store lacks rows that are there already", "topology", s.Topology, "store", s.Name, "why", s.Message, "hint", s.Hint)
+	}
 }
 
 // changes is what has to be written; a nil value deletes. It is an error if the topology must not run.

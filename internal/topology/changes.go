@@ -124,7 +124,7 @@ type StoreChange struct {
 	Records    int64  `json:"records,omitempty"` // of the changelog; 0: not known
 	Seconds    int64  `json:"seconds,omitempty"` // that a rebuild takes about; 0: not known
 	Message    string `json:"message,omitempty"` // why
-	Hint       string `json:"hint,omitempty"`    // of a conflict: what to do
+	Hint       string `json:"hint,omitempty"`    // of a conflict, or of rows that it will not have: what to do
 	Partitions int    `json:"partitions"`
 }
 

@@ -20,7 +20,11 @@ func diffStores(plans []*Plan, topics []TopicChange, observed Observed) []StoreC
 	for _, p := range plans {
 		wanted := p.Kept(func(topic string) int { return partitions[topic] })
 		for _, key := range sortedKeys(wanted) {
-			changes = append(changes, diffStore(wanted[key], key, observed))
+			change := diffStore(wanted[key], key, observed)
+			if missed := p.missed(change, observed.Stores); len(missed) > 0 {
+				change = withoutRows(change, missed)
+			}
+			changes = append(changes, change)
 		}
 		for _, key := range sortedKeys(observed.Stores) {
 			if was := observed.Stores[key]; was.Topology == p.Name && wanted[key].Store == "" {
@@ -88,6 +92,71 @@ func begins(change StoreChange, there, ran bool) StoreChange {
 		change.Message = "it begins empty"
 	}
 	return change
+}
+
+// missed lists the tables that are kept already and whose changes come into a store that begins empty. What a table
+// holds is never sent again, so a join by foreign key or an aggregate that is added later knows nothing of those rows.
+func (p *Plan) missed(change StoreChange, kept map[string]Kept) (tables []string) {
+	i := slices.IndexFunc(p.Bolts, func(b Bolt) bool { return b.Name == p.boltOf(change.Name) })
+	if change.Action != ActionCreate || change.Source || i < 0 {
+		return nil
+	}
+	for _, name := range p.origins[i].rows {
+		if _, known := kept[KeptKey(p.Name, name)]; known {
+			tables = append(tables, name)
+		}
+	}
+	return tables
+}
+
+// boltOf is the bolt that keeps a store.
+func (p *Plan) boltOf(name string) string {
+	for _, st := range p.Stages {
+		for _, s := range st.Stores {
+			if s.Name == name {
+				return s.Bolt
+			}
+		}
+	}
+	return ""
+}
+
+// withoutRows is a store that begins behind tables that have rows already.
+func withoutRows(change StoreChange, tables []string) StoreChange {
+	change.Message = fmt.Sprintf("it begins empty: rows that %s holds already come into it only when they change", list(tables))
+	var resets []string
+	for _, t := range tables {
+		resets = append(resets, "`"+ResetCommand(change.Topology, t)+"`")
+	}
+	change.Hint = fmt.Sprintf("to have all rows in it, first run %s: the rows are read again, and so are all results of them", strings.Join(resets, " and "))
+	return change
+}
+
+func list(tables []string) string {
+	if len(tables) == 1 {
+		return fmt.Sprintf("table %q", tables[0])
+	}
+	var quoted []string
+	for _, t := range tables {
+		quoted = append(quoted, fmt.Sprintf("%q", t))
+	}
+	return "any of the tables " + strings.Join(quoted, ", ")
+}
+
+// WithoutRows lists the stores of a plan that begin empty behind tables that are kept already; each says what that means.
+func WithoutRows(p *Plan, kept map[string]Kept) []StoreChange {
+	var all []StoreChange
+	for _, k := range p.Kept(nil) {
+		change := StoreChange{Name: k.Store, Topology: p.Name, Stage: k.Stage, Action: ActionCreate, Source: k.Source}
+		if _, known := kept[KeptKey(p.Name, k.Store)]; known {
+			continue
+		}
+		if missed := p.missed(change, kept); len(missed) > 0 {
+			all = append(all, withoutRows(change, missed))
+		}
+	}
+	slices.SortFunc(all, func(a, b StoreChange) int { return cmp.Compare(a.Name, b.Name) })
+	return all
 }
 
 // rebuilt is a store that is read from its changelog.

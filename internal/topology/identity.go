@@ -100,6 +100,7 @@ type origin struct {
 	sources   []string
 	keys      []string
 	format    string
+	rows      []string // stores whose changes come in: rows that were there before the bolt never do
 }
 
 func (o origin) describe(id *Identity) {
@@ -118,6 +119,7 @@ func originOf(p *Plan, b *node) origin {
 		s.node.backwards(p, map[*node]bool{}, func(topic string) { sources[side+topic] = true }, func(key string) { keys[side+key] = true })
 	}
 	o.sources, o.keys = slices.Sorted(maps.Keys(sources)), slices.Sorted(maps.Keys(keys))
+	o.rows = b.rows()
 	return o
 }
 
@@ -142,6 +144,32 @@ func (n *node) backwards(p *Plan, seen map[*node]bool, source, key func(string))
 		s.node.backwards(p, seen, source, key)
 	}
 }
+
+// rows lists the stores whose changes reach a bolt: of the nearest bolts before that keep one row for each key. It does
+// not list those which the bolt looks into itself.
+func (n *node) rows() []string {
+	stores, seen := map[string]bool{}, map[*node]bool{}
+	var walk func(n *node)
+	walk = func(n *node) {
+		for _, s := range n.from {
+			switch i := s.node.asked(); {
+			case seen[s.node]:
+			case i >= 0 && s.port == 0 && hasRows(s.node.shape.Stores[i].Kind):
+				stores[s.node.shape.Stores[i].Name] = true
+			default:
+				seen[s.node] = true
+				walk(s.node)
+			}
+		}
+	}
+	walk(n)
+	for _, read := range n.shape.Reads {
+		delete(stores, read)
+	}
+	return slices.Sorted(maps.Keys(stores))
+}
+
+func hasRows(k store.Kind) bool { return k == store.KindKeyValue || k == store.KindVersioned }
 
 // makes says whether a bolt gives out what it makes of what it keeps: one of another name begins anew, and what follows
 // would get everything a second time.

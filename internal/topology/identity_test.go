@@ -41,6 +41,7 @@ func TestPlanBetweenTwoVersions(t *testing.T) {
 		{"the first", nil, nil, nil},
 		{"nothing", nil, []string{}, nil},
 		{"a bolt that keeps nothing", nil, []string{"parse: {from: orders, pass: }", "check: {from: orders, pass: }", "from: parse", "from: check"}, nil},
+		{"a bolt behind a table that is kept", nil, []string{"    both:", "    by-name: {from: users, rekey: {expression: event.name}}\n    names: {from: by-name, count: {}}\n    both:"}, nil},
 		{"another key", nil, []string{"event.city", "event.country"}, nil},
 		{"another sum", nil, []string{"event.total", "event.price"}, nil},
 		{"another name", nil, []string{"totals", "sums"}, map[string]int64{"users": 12_345_678}},
