@@ -22,14 +22,16 @@ const format = pebble.FormatWALSyncChunks
 // checkpoints of that moment.
 type disk struct {
 	db    *pebble.DB
+	files *freezing
 	batch *pebble.Batch
 	dead  error // why the database must not be touched any more
 }
 
 // openDisk calls damaged, in any goroutine, when Pebble finds a file that it can't read.
 func openDisk(dir string, fsys vfs.FS, caches *Caches, log *slog.Logger, damaged func(error)) (*disk, error) {
+	files := newFreezing(fsys, dir)
 	opt := &pebble.Options{
-		FS: fsys, Cache: caches.cache, FileCache: caches.files, FormatMajorVersion: format,
+		FS: files, Cache: caches.cache, FileCache: caches.files, FormatMajorVersion: format,
 		MemTableSize: uint64(caches.memtable), MemTableStopWritesThreshold: 2,
 		Logger: logger{log.With("dir", dir)},
 		// Without this a damaged table would end the process.
@@ -39,10 +41,16 @@ func openDisk(dir string, fsys vfs.FS, caches *Caches, log *slog.Logger, damaged
 	}
 	Tune(opt)
 	db, err := pebble.Open(dir, opt)
+	if first := files.err(); first != nil {
+		if err == nil {
+			_ = db.Close() // what it has to say is in memory
+		}
+		return nil, first
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &disk{db: db}, nil
+	return &disk{db: db, files: files}, nil
 }
 
 // Tune sets how the tables of a store are laid out for reads of single keys. It is exported for benchmarks, whose reference
@@ -63,7 +71,7 @@ func (d *disk) end() (err error) {
 	defer recoverFatal(&err, &d.dead)
 	b := d.batch
 	d.batch = nil
-	return errors.Join(b.Commit(pebble.NoSync), b.Close())
+	return errors.Join(b.Commit(pebble.NoSync), b.Close(), d.files.err())
 }
 
 // close leaves a dead database as it is: its locks are held by what died.
