@@ -36,9 +36,9 @@ var _ Log = (*Cluster)(nil)
 
 // Cluster is the Log of a Kafka cluster. It connects when it is first used.
 type Cluster struct {
-	cfg    kafka.Config
-	admin  *kafka.Admin
-	writer *kgo.Client
+	cfg     kafka.Config
+	admin   *kafka.Admin
+	writers *writers
 }
 
 // OpenCluster makes a Log of a cluster.
@@ -47,12 +47,12 @@ func OpenCluster(cfg kafka.Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	writer, err := kgo.NewClient(append(cfg.Options(), writerOptions()...)...)
+	writers, err := newWriters(append(cfg.Options(), writerOptions()...))
 	if err != nil {
 		admin.Close()
-		return nil, fmt.Errorf("open writer of records: %w", err)
+		return nil, err
 	}
-	return &Cluster{cfg: cfg, admin: admin, writer: writer}, nil
+	return &Cluster{cfg: cfg, admin: admin, writers: writers}, nil
 }
 
 // writerOptions place keys as every Kafka client does and let records name a partition. A bound on the time of delivery
@@ -62,13 +62,12 @@ func writerOptions() []kgo.Opt {
 		kgo.RecordPartitioner(orNamed{kgo.StickyKeyPartitioner(nil)}),
 		kgo.UnknownTopicRetries(2),
 		kgo.MaxBufferedBytes(64 << 20),
-		kgo.ProducerBatchMaxBytes(writtenMax),
 	}
 }
 
 // Close ends the connections.
 func (c *Cluster) Close() {
-	c.writer.Close()
+	c.writers.close()
 	c.admin.Close()
 }
 
@@ -183,15 +182,11 @@ func (c *Cluster) Follow(ctx context.Context, topic string, from map[int32]int64
 	}
 }
 
-// writtenMax is the greatest batch that is sent; a topic may allow less.
-const writtenMax = 16 << 20
-
 // Write writes records and waits until all replicas that count have them, for half a minute.
 func (c *Cluster) Write(ctx context.Context, records []*kgo.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, tables.WaitMax)
 	defer cancel()
-	results := c.writer.ProduceSync(ctx, records...)
-	return noTopic(results.FirstErr())
+	return c.writers.write(ctx, records)
 }
 
 // orNamed is a partitioner that takes the partition a record names.

@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"ravenswood.dev/internal/record"
 	"ravenswood.dev/stream/tables"
 )
 
@@ -24,6 +26,9 @@ const (
 func Write(ctx context.Context, log Log, topic string, records []tables.Record) (tables.Token, []tables.Written, error) {
 	raw := make([]*kgo.Record, len(records))
 	for i, r := range records {
+		if err := checkTime(r.Time); err != nil {
+			return tables.Token{}, nil, fmt.Errorf("write to topic %q: record %d: %w", topic, i+1, err)
+		}
 		raw[i] = rawRecord(ctx, topic, r)
 	}
 	if err := log.Write(ctx, raw); err != nil {
@@ -35,6 +40,14 @@ func Write(ctx context.Context, log Log, topic string, records []tables.Record) 
 		places[i] = tables.Coordinate{Topic: topic, Partition: r.Partition, Offset: r.Offset}
 	}
 	return tables.NewToken(places...), written, nil
+}
+
+// checkTime refuses a time that would be another one in the log. None means now.
+func checkTime(at time.Time) error {
+	if at.IsZero() {
+		return nil
+	}
+	return record.CheckTime(at)
 }
 
 func rawRecord(ctx context.Context, topic string, r tables.Record) *kgo.Record {
@@ -73,6 +86,8 @@ func (s *Service) produce(ctx context.Context, topic string, request tables.Prod
 	switch {
 	case errors.Is(err, ErrNoTopic):
 		return nil, &tables.Error{Status: http.StatusNotFound, Code: tables.NoTopic, Message: fmt.Sprintf("write to topic %q: there is no such topic", topic)}
+	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrWrongAge):
+		return nil, &tables.Error{Status: http.StatusBadRequest, Code: tables.BadRequest, Message: err.Error(), Hint: "the others may have been written"}
 	case err != nil:
 		return nil, &tables.Error{Status: http.StatusBadGateway, Code: tables.Failed, Message: err.Error(), Hint: "some of the records may have been written"}
 	}
@@ -102,6 +117,9 @@ func readRecords(request tables.ProduceRequest) ([]tables.Record, error) {
 	for i, shown := range request.Records {
 		r, err := shown.Read()
 		if err != nil {
+			return nil, badRequest("read record %d: %s", i+1, err)
+		}
+		if err := checkTime(r.Time); err != nil {
 			return nil, badRequest("read record %d: %s", i+1, err)
 		}
 		if len(r.Headers) > headersMax {

@@ -249,6 +249,9 @@ func setPage(v url.Values, limit int, cursor string) {
 // call asks the first address that answers. What changes something goes on to the next address only if the one before
 // was not even connected to.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, body, answer any) error {
+	if err := checkLength(path, query); err != nil {
+		return err
+	}
 	last := errNoAddress
 	for _, address := range c.addresses {
 		response, err := c.do(ctx, address, method, path, query, body)
@@ -264,6 +267,21 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		}
 	}
 	return last
+}
+
+// addressMax is how long the path and query of a question may be: processes take 64 kB, with all other headers.
+const addressMax = 60_000
+
+// checkLength refuses what a process would refuse without a word.
+func checkLength(path string, query url.Values) error {
+	n := len(path) + len(query.Encode())
+	if n <= addressMax {
+		return nil
+	}
+	return &Error{
+		Status: http.StatusRequestURITooLong, Code: BadRequest, Message: fmt.Sprintf("ask a table: the question has %d bytes, the most is %d", n, addressMax),
+		Hint: "a key is part of the address that is asked, and so is a token: use shorter ones",
+	}
 }
 
 // errNoAddress says that a client was made without any.

@@ -86,7 +86,7 @@ func TestTokensKeepTheLastRecordOfEachPartition(t *testing.T) {
 	if zero, err := tables.ParseToken(""); err != nil || !zero.IsZero() {
 		t.Errorf("got %v, %v", zero, err)
 	}
-	for _, wrong := range []string{"orders", "orders/0", "orders/0@-1", "/0@1", "orders/-1@1", "orders/0@1,", "or ders/0@1", "orders/99999999999@1", "o/0@1;p/0@1"} {
+	for _, wrong := range []string{"orders", "orders/0", "orders/0@-1", "/0@1", "orders/-1@1", "orders/0@1,", "or ders/0@1", "orders/99999999999@1", "orders/0@9223372036854775807", "orders/0@9223372036854775808", "o/0@1;p/0@1"} {
 		if got, err := tables.ParseToken(wrong); err == nil {
 			t.Errorf("read %q as %s", wrong, got)
 		}
@@ -126,6 +126,21 @@ func FuzzReadShown(f *testing.F) {
 			_, _ = tables.Coding{Key: tables.Encoding(key), Value: tables.Encoding(value)}.Read(shown)
 		}
 	})
+}
+
+// TestWhatDoesNotFitIntoAnAddressIsNotAsked has a process that would answer a key of 100 kB with a bare status.
+func TestWhatDoesNotFitIntoAnAddressIsNotAsked(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was asked") }))
+	defer s.Close()
+	client := tables.NewClient(tables.Options{}, s.Listener.Addr().String())
+	table := client.Table("shop", "users")
+	for name, key := range map[string][]byte{"a key": bytes.Repeat([]byte("k"), 100_000), "a key, escaped": bytes.Repeat([]byte("/"), 30_000)} {
+		_, err := table.Get(t.Context(), key, tables.Ask{})
+		var refused *tables.Error
+		if !errors.As(err, &refused) || refused.Code != tables.BadRequest || refused.Hint == "" {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
 }
 
 // TestTheClientFollowsNoRedirect lets a process send the client, and its token, elsewhere.

@@ -3,6 +3,7 @@ package tables
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,12 +75,13 @@ func ParseToken(s string) (Token, error) {
 	return NewToken(places...), nil
 }
 
+// parseCoordinate refuses the last offset that there is, which no record can have: what waits, waits for the one after it.
 func parseCoordinate(s string) (c Coordinate, ok bool) {
 	topic, rest, ok1 := strings.Cut(s, "/")
 	partition, offset, ok2 := strings.Cut(rest, "@")
 	p, err1 := strconv.ParseUint(partition, 10, 31)
 	o, err2 := strconv.ParseUint(offset, 10, 63)
-	if !ok1 || !ok2 || err1 != nil || err2 != nil || topic == "" || len(topic) > topicNameMax || strings.ContainsFunc(topic, notInTopic) {
+	if !ok1 || !ok2 || err1 != nil || err2 != nil || o == math.MaxInt64 || topic == "" || len(topic) > topicNameMax || strings.ContainsFunc(topic, notInTopic) {
 		return Coordinate{}, false
 	}
 	return Coordinate{Topic: topic, Partition: int32(p), Offset: int64(o)}, true

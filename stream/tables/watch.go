@@ -169,6 +169,9 @@ func (r *watching) values() url.Values {
 
 // open asks for an answer that does not end.
 func (c *Client) open(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	if err := checkLength(path, query); err != nil {
+		return nil, err
+	}
 	last := errNoAddress
 	for _, address := range c.addresses {
 		response, err := c.do(ctx, address, http.MethodGet, path, query, nil)
