@@ -215,7 +215,6 @@ func (s *session) join(live context.Context) error {
 		Config: s.w.env.Kafka, Group: s.plan.Group, ID: s.id(),
 		Transactional: s.w.transactional,
 		Unfenced:      s.w.env.Unsafe.NoFence,
-		Unsought:      s.w.env.Unsafe.RestoreToStable, // whoever ends a transaction waits until all it wrote is stable
 		MaxRecord:     s.w.engine.maxRecord,
 		Manual:        map[string]bool{s.plan.Parked: true, s.plan.DeadLetters: true},
 		Tracked:       make(map[string]bool),

@@ -50,9 +50,6 @@ func (t *Transactor) endPredecessors(ctx context.Context) {
 // given, and those that nobody here has met.
 func (t *Transactor) predecessors(ctx context.Context) []string {
 	ids := t.membership.gone()
-	if t.cfg.Unsought {
-		return ids
-	}
 	strangers, err := t.strangers(ctx)
 	if err != nil {
 		t.cfg.logger().Warn("cannot look for transactions of workers that are gone; what they hold is held until they time out", "group", t.cfg.Group, "err", err)

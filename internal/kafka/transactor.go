@@ -48,7 +48,6 @@ type TransactorConfig struct {
 	Transactional bool                     // else offsets are committed after the flush, without a transaction
 	Tracked       map[string]bool          // topics whose written offsets Written reports
 	Unfenced      bool                     // for proof only: offsets are committed whatever the group has decided meanwhile
-	Unsought      bool                     // for proof only: nobody looks for transactions of members that it has not met
 
 	// The rebalance callbacks. The group waits for them; partitions given up are still owned while Revoked runs.
 	// Assigned runs after the id's last transaction has ended, with what the group has committed for the partitions
