@@ -104,29 +104,11 @@ func storeText(s engine.StoreStatus) string {
 
 // writeStageTrouble says what of the stages is not ready, or fails.
 func writeStageTrouble(say func(format string, args ...any), t admin.TopologyStatus) {
-	for _, st := range t.Stages {
-		for _, task := range st.Tasks {
-			if task.State == engine.TaskRestoring {
-				say("stage %s restores partition %d: %s", st.Stage, task.Partition, restoreText(task.Restore))
-			}
-		}
-	}
 	for _, b := range t.Bolts {
 		if b.ScheduleErrors > 0 {
 			say("%s of bolt %s failed; the log says why", plural(b.ScheduleErrors, "scheduled call", "scheduled calls"), b.Bolt)
 		}
 	}
-}
-
-func restoreText(r *engine.RestoreStatus) string {
-	if r == nil || r.Total == 0 {
-		return "its stores are being opened"
-	}
-	text := fmt.Sprintf("%d%%, %s, %s in %s", 100*r.Done/r.Total, plural(r.Records, "record", "records"), sizeText(r.Bytes), brief(r.Took))
-	if r.Left >= 0 {
-		text += ", about " + brief(r.Left) + " left"
-	}
-	return text
 }
 
 // sizeText writes a number of bytes as a person wants to see it.

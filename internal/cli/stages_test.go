@@ -40,7 +40,6 @@ func TestStatusShowsStagesWithState(t *testing.T) {
 		"  store totals  key-value                                                                                       1.5 kB\n",
 		"  store seen    window, in memory                                                                               30 B\n",
 		"  bolt totals                                                                   12 345   2       3     4        \n",
-		"! shop: stage sums restores partition 2: 25%, 1 200 000 records, 123 MB in 20s, about 1m0s left\n",
 		"! shop: 1 scheduled call of bolt totals failed; the log says why\n",
 	} {
 		if !strings.Contains(out.String(), want) {

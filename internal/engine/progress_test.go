@@ -2,6 +2,8 @@ package engine
 
 import (
 	"log/slog"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +94,51 @@ func TestTheStatusShowsTasksInEveryState(t *testing.T) {
 	}
 	if r := got[0].Tasks[0].Restore; r == nil || r.Records != 7 || r.Took != time.Minute {
 		t.Errorf("the restore is %+v", r)
+	}
+}
+
+func TestATopologyIsReadyWhenAllItsTasksWork(t *testing.T) {
+	e := stageful(t, time.Now())
+	status := func() Status {
+		st := Status{State: "running", Stages: e.stageStatus(time.Now())}
+		st.Waiting = e.waiting(&st)
+		return st
+	}
+	expect := func(when, want string) {
+		t.Helper()
+		st := status()
+		if got := st.NotReady(); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	expect("before a worker has joined", "worker 0 waits for its share of the tasks")
+	joined := new(atomic.Bool)
+	joined.Store(true)
+	share := func(units ...unitSnapshot) *snapshot { return &snapshot{joined: joined, units: units} }
+	e.workers[0].snapshot.Store(share(e.workers[0].snapshot.Load().units...))
+	e.workers[1].snapshot.Store(share())
+	e.workers[2].snapshot.Store(share(e.workers[2].snapshot.Load().units...))
+	expect("while tasks wait and restore", "tasks are being restored: totals/0, totals/2")
+	st := status()
+	if got := st.Restoring(); len(got) != 1 || !strings.HasPrefix(got[0], "stage totals partition 0: ") {
+		t.Errorf("restoring are %q", got)
+	}
+	e.workers[0].snapshot.Store(share(unitSnapshot{id: unitID{1, 0}, phase: operating}, unitSnapshot{id: unitID{1, 2}, phase: operating}))
+	expect("when all work", "")
+	joined.Store(false)
+	expect("in a session that has not been told its share", "worker 0 waits for its share of the tasks")
+}
+
+func TestARestoreInWords(t *testing.T) {
+	for want, r := range map[string]*RestoreStatus{
+		"its stores are being opened":                         nil,
+		"25%, 1200 records, 123.5 MB in 20s, about 1m0s left": {Records: 1200, Bytes: 123_456_789, Done: 1300, Total: 5200, Took: 20 * time.Second, Left: time.Minute},
+		"0%, 0 records, 0 B in 1.5s":                          {Total: 10, Took: 1500 * time.Millisecond, Left: -1},
+		"100%, 11 records, 999 B in 2s, about 0s left":        {Records: 11, Bytes: 999, Done: 11, Total: 10, Took: 2 * time.Second},
+	} {
+		if got := r.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

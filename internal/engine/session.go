@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -70,6 +71,8 @@ type session struct {
 	pressed    bool // see press
 	leaving    bool // the stop is wanted: give the partitions to others at once
 	lost       bool // the group has taken everything away
+
+	joined atomic.Bool // the group has told what is ours
 }
 
 type totals struct{ in, out, dead, parked int64 }

@@ -41,6 +41,7 @@ func (s *session) onTasks(a kafka.Assignment) {
 	}
 	e.standbys.set(s.w.number, copies)
 	e.board.post(a.Members, e.env.ID)
+	s.joined.Store(true) // Assigned has returned, so that the tasks are among what is published
 }
 
 // unitNamed finds the unit of a task by the name of its stage.

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"ravenswood.dev/internal/engine/stage"
@@ -138,6 +140,58 @@ func (s *standbys) copied() map[unitID]int64 {
 	return all
 }
 
+// waiting says what is missing before all tasks of this process work: a worker's share of them, or the rest of a task's
+// partitions, or its stores. It is empty if nothing is, and in a topology without state.
+func (e *Engine) waiting(st *Status) string {
+	if len(st.Stages) == 0 || st.State != "running" {
+		return ""
+	}
+	for _, w := range e.workers {
+		if snap := w.snapshot.Load(); snap == nil || snap.joined == nil || !snap.joined.Load() {
+			return fmt.Sprintf("worker %d waits for its share of the tasks", w.number)
+		}
+	}
+	var missing []string
+	for _, s := range st.Stages {
+		for i := range s.Tasks {
+			if t := &s.Tasks[i]; t.State == TaskRestoring || t.State == TaskWaiting {
+				missing = append(missing, fmt.Sprintf("%s/%d", s.Stage, t.Partition))
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	const named = 5
+	text := "tasks are being restored: " + strings.Join(missing[:min(len(missing), named)], ", ")
+	if more := len(missing) - named; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// NotReady says why the topology is not ready in this process; empty if it is. It is once every worker knows its share
+// of the tasks and all of them have their stores and work. One that is ready is not any more while it restores a task that it
+// is given later.
+func (s *Status) NotReady() string {
+	if s.State != "running" {
+		return "it is " + s.State
+	}
+	return s.Waiting
+}
+
+// Restoring lists the tasks that are being restored, each with how far it is, in the order of stages and partitions.
+func (s *Status) Restoring() (all []string) {
+	for _, st := range s.Stages {
+		for _, t := range st.Tasks {
+			if t.State == TaskRestoring {
+				all = append(all, fmt.Sprintf("stage %s partition %d: %s", st.Stage, t.Partition, t.Restore))
+			}
+		}
+	}
+	return all
+}
+
 // addLate adds what the late step has counted.
 func (b *BoltStatus) addLate(c *stage.Counts) {
 	b.Records += c.Records.Load()
@@ -192,6 +246,30 @@ type RestoreStatus struct {
 	Total   int64         `json:"total"`   // of so many; 0 before that is known
 	Took    time.Duration `json:"tookNanos"`
 	Left    time.Duration `json:"leftNanos"` // at the pace so far; -1: not known yet
+}
+
+func (r *RestoreStatus) String() string {
+	if r == nil || r.Total == 0 {
+		return "its stores are being opened"
+	}
+	text := fmt.Sprintf("%d%%, %d records, %s in %s", min(100*r.Done/r.Total, 100), r.Records, sizeText(r.Bytes), r.Took.Round(100*time.Millisecond))
+	if r.Left >= 0 {
+		text += fmt.Sprintf(", about %s left", r.Left.Round(100*time.Millisecond))
+	}
+	return text
+}
+
+// sizeText is a number of bytes for people.
+func sizeText(n int64) string {
+	units := []string{"B", "kB", "MB", "GB"}
+	size, i := float64(n), 0
+	for ; size >= 1000 && i < len(units)-1; i++ {
+		size /= 1000
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", size, units[i])
 }
 
 // StoreStatus is one store of a task.

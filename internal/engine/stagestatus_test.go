@@ -51,6 +51,30 @@ func TestTheStatusShowsStagesWithState(t *testing.T) {
 	stop()
 }
 
+// TestATopologyIsNotReadyWhileATaskRestores: a foreign transaction keeps one changelog from being read to its end.
+func TestATopologyIsNotReadyWhileATaskRestores(t *testing.T) {
+	r, p := newRig(t), counted()
+	r.ensure(p)
+	foreign := r.client(kgo.TransactionalID("foreign"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := foreign.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	r.sendAll(foreign, &kgo.Record{Topic: "t.count.changelog", Partition: 2, Key: []byte("x"), Value: []byte("x")})
+	e, stop := r.run(p, "a")
+	r.await("only one task restores", func() bool {
+		st := e.Status()
+		return st.NotReady() == "tasks are being restored: count/2" && len(st.Restoring()) == 1
+	})
+	if st := e.Status(); st.Restoring()[0][:24] != "stage count partition 2:" {
+		t.Errorf("restoring are %q", st.Restoring())
+	}
+	if err := foreign.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	r.await("it is ready", func() bool { st := e.Status(); return st.NotReady() == "" && len(st.Restoring()) == 0 })
+	stop()
+}
+
 // unopenable panics before its first record.
 type unopenable struct{}
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ravenswood.dev/internal/kafka"
@@ -11,6 +12,7 @@ import (
 
 // snapshot is what a session tells of itself; it is made by the session and never changed.
 type snapshot struct {
+	joined     *atomic.Bool // the group has told what is the session's; always up to date
 	tasks      []TaskStatus
 	units      []unitSnapshot
 	parkedKeys []ParkedKey
@@ -35,7 +37,7 @@ func (s *session) publish(now bool) {
 		return
 	}
 	s.published = time.Now()
-	snap := &snapshot{inHand: int64(s.inHand)}
+	snap := &snapshot{joined: &s.joined, inHand: int64(s.inHand)}
 	for id, t := range s.tasks {
 		snap.tasks = append(snap.tasks, s.taskStatus(id, t))
 		snap.parked += int64(t.parkedCount)
@@ -119,6 +121,7 @@ func (e *Engine) Status() Status {
 	})
 	e.addParts(&st)
 	st.Stages = e.stageStatus(now)
+	st.Waiting = e.waiting(&st)
 	return st
 }
 
@@ -198,11 +201,12 @@ func (r *rate) perSecond() float64 {
 type Status struct {
 	Topology    string           `json:"topology"`
 	Delivery    string           `json:"delivery"`
-	State       string           `json:"state"` // starting, running, stopping, stopped, failed
-	In          int64            `json:"in"`    // records read and committed since the process started
-	Out         int64            `json:"out"`   // records written to topic sinks and committed
-	Dead        int64            `json:"dead"`  // records that became dead letters
-	Lost        int64            `json:"lost"`  // records the log deleted before they were read
+	State       string           `json:"state"`             // starting, running, stopping, stopped, failed
+	In          int64            `json:"in"`                // records read and committed since the process started
+	Out         int64            `json:"out"`               // records written to topic sinks and committed
+	Dead        int64            `json:"dead"`              // records that became dead letters
+	Lost        int64            `json:"lost"`              // records the log deleted before they were read
+	Waiting     string           `json:"waiting,omitempty"` // what it waits for before all tasks of this process work; see NotReady
 	InPerSecond float64          `json:"inPerSecond"`
 	InFlight    int64            `json:"inFlight"` // records read and not yet released for commit
 	Lag         int64            `json:"lag"`      // records below the last stable offset that are not committed yet

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"ravenswood.dev/internal/admin"
 	"ravenswood.dev/internal/broker"
 	"ravenswood.dev/internal/broker/server"
+	"ravenswood.dev/internal/engine"
 	"ravenswood.dev/internal/telemetry"
 )
 
@@ -38,6 +40,18 @@ func conditions(b *broker.Broker) []admin.Condition {
 		})
 	}
 	return all
+}
+
+// restoring tells which tasks of a topology do not work yet, because their stores are being restored.
+func restoring(s engine.Status) []admin.Condition {
+	tasks := s.Restoring()
+	if len(tasks) == 0 {
+		return nil
+	}
+	return []admin.Condition{{
+		Code: "restoring", Title: fmt.Sprintf("topology %q restores stores", s.Topology),
+		Text: strings.Join(tasks, "; "), Hint: "nothing is to be done: the other tasks work, and these follow",
+	}}
 }
 
 // brokerNumbers counts what the embedded broker does. It implements prometheus.Collector.

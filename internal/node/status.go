@@ -35,6 +35,9 @@ func (n *Node) nodeStatus() admin.NodeStatus {
 		Embedded: len(n.options.Brokers) == 0, Dir: n.options.Dir, Data: n.options.Data,
 	}
 	s.Conditions = conditions(n.broker)
+	for _, r := range n.topologies {
+		s.Conditions = append(s.Conditions, restoring(r.status())...)
+	}
 	if err := n.Ready(); err != nil {
 		s.Ready = err.Error()
 	}
