@@ -112,6 +112,9 @@ func (e *Engine) limitsOf(topic string) limits {
 // maxRecord is the largest record that a topic takes.
 func (e *Engine) maxRecord(topic string) int32 { return e.limitsOf(topic).bytes }
 
+// maxChange is the largest entry of a store that a changelog takes.
+func (e *Engine) maxChange(changelog string) int { return int(e.maxRecord(changelog)) - recordOverhead }
+
 // relearnLimits asks the log again after it has refused a record: what a topic takes may have been changed meanwhile.
 func (e *Engine) relearnLimits(ctx context.Context, refusal error) {
 	if !errors.Is(refusal, kerr.MessageTooLarge) && !errors.Is(refusal, kerr.InvalidTimestamp) {

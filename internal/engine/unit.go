@@ -161,9 +161,9 @@ func (s *session) openUnit(r restored) error {
 	late, err := stage.New(stage.Config{
 		Plan: s.plan, Stage: u.id.stage, Partition: u.id.n, State: u.state,
 		Streamed: u.streamed, Now: time.Now, Global: s.w.engine.globals.keyValue,
-		Bolt:   func(i int) component.Bolt { return s.graph.bolts[i] },
-		Env:    func(bolt string) component.Env { return s.w.env.component(s.plan, bolt) },
-		Check:  s.checkOutput,
+		Bolt:  func(i int) component.Bolt { return s.graph.bolts[i] },
+		Env:   func(bolt string) component.Env { return s.w.env.component(s.plan, bolt) },
+		Check: s.checkOutput, MaxChange: s.w.engine.maxChange,
 		Counts: func(i int) *stage.Counts { return &s.w.engine.bolts[i].late },
 		Log:    s.w.log.With("stage", u.stage.Name, "partition", u.id.n),
 	})

@@ -48,7 +48,7 @@ func (t *Task) runSchedules(clock processor.Clock, now time.Time) {
 		kept := len(t.outputs)
 		t.cfg.State.Mark()
 		err := guard(func() error { return s.f(now) })
-		if err == nil && t.failed != nil {
+		if t.tooLarge(); err == nil && t.failed != nil {
 			err = t.failed
 		}
 		if err != nil {

@@ -34,6 +34,8 @@ type Config struct {
 	Bolt func(i int) component.Bolt
 	// Check says whether a sink takes a record; one that is not taken fails the record at work.
 	Check func(sink int, r *record.Record) error
+	// MaxChange is the largest entry that a changelog takes; a larger one fails the record at work. Nil: any is taken.
+	MaxChange func(changelog string) int
 	// Env is what an instance of a bolt is given.
 	Env func(bolt string) component.Env
 	// Counts is where the work of a bolt is counted, by index into Plan.Bolts; nil if nobody wants to know.
@@ -76,12 +78,41 @@ func (e *Error) Unwrap() error { return e.Err }
 // New opens the processors of a task over its restored stores.
 func New(cfg Config) (*Task, error) {
 	t := &Task{cfg: cfg, nodes: make([]*node, len(cfg.Plan.Bolts)), streamTime: cfg.Streamed}
+	t.limit()
 	for _, i := range cfg.Plan.Stages[cfg.Stage].Bolts {
 		if err := t.open(i); err != nil {
 			return nil, fmt.Errorf("open bolt %q of partition %d: %w", cfg.Plan.Bolts[i].Name, cfg.Partition, err)
 		}
 	}
 	return t, cfg.State.Err()
+}
+
+// limit bounds the stores by what their changelogs take.
+func (t *Task) limit() {
+	if t.cfg.MaxChange == nil {
+		return
+	}
+	for _, s := range t.cfg.Plan.Stages[t.cfg.Stage].Stores {
+		if s.Changelog != "" && !s.Source {
+			t.cfg.State.Limit(s.Name, t.cfg.MaxChange(s.Changelog))
+		}
+	}
+}
+
+// tooLarge fails the record at work if it left an entry that the changelog does not take: the transaction would fail with
+// it, and every transaction after it.
+func (t *Task) tooLarge() {
+	name, bytes, found := t.cfg.State.TooLarge()
+	if !found || t.failed != nil {
+		return
+	}
+	for _, s := range t.cfg.Plan.Stages[t.cfg.Stage].Stores {
+		if s.Name == name {
+			err := fmt.Errorf("write store %q: an entry of %d bytes is above the %d that topic %q takes (max.message.bytes): keep less for each key, or set the limit higher",
+				name, bytes, t.cfg.MaxChange(s.Changelog), s.Changelog)
+			t.failed = &Error{Bolt: s.Bolt, Err: component.Permanent(err)}
+		}
+	}
 }
 
 func (t *Task) open(i int) error {
@@ -126,7 +157,7 @@ func (t *Task) Process(ctx context.Context, work []Work) ([]Output, error) {
 	if err := t.cfg.State.Err(); err != nil {
 		return nil, err
 	}
-	if t.failed != nil {
+	if t.tooLarge(); t.failed != nil {
 		t.cfg.State.Rollback()
 		t.streamTime = before
 		return nil, t.failed

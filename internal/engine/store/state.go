@@ -48,6 +48,7 @@ type State struct {
 	marked       bool
 	markObserved int64
 	undo         []undo
+	large        bool // since Mark an entry above the limit of its store was written
 	swept        bool // in the open transaction
 
 	disk *disk // nil if everything is in memory
@@ -122,7 +123,7 @@ func (s *State) Resume(streamTime time.Time) {
 func (s *State) Mark() {
 	clear(s.undo)
 	s.undo = s.undo[:0]
-	s.marked, s.markObserved = true, s.observed
+	s.marked, s.markObserved, s.large = true, s.observed, false
 }
 
 // Rollback undoes all writes since Mark. Without a Mark in this transaction it panics.

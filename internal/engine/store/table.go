@@ -9,6 +9,7 @@ type table struct {
 	number []byte // what all keys begin with
 	cut    segments
 	keep   int64 // the retention in milliseconds; 0 for ever
+	limit  int   // of an entry, see Limit; 0 for none
 
 	// The writer's.
 	open    *layer
@@ -90,6 +91,7 @@ func (t *table) write(key, value []byte, at int64, m mark) {
 	before := t.open.put(key, value, at, m)
 	if t.state.marked {
 		t.state.undo = append(t.state.undo, undo{t.open, before})
+		t.state.large = t.state.large || t.limit > 0 && len(key)+len(value) > t.limit
 	}
 }
 
