@@ -101,6 +101,11 @@ func TestStoresOfTasksThatWorkElsewhereAreClosedAndThenRemoved(t *testing.T) {
 		t.Errorf("a folder that was removed is opened at %d", at)
 	}
 	s.sweep(noon.Add(99 * removeAfter))
+	for name := range s.onDisk() {
+		if err := s.remove(name); err != nil {
+			t.Error(err)
+		}
+	}
 	s.expect("what is in use stays", []int{0, 1}, "s/0", "s/1")
 }
 
