@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ravenswood.dev/test/proof"
 )
 
 // outcome is what the client of a transaction was told.
@@ -88,7 +90,7 @@ type audit struct {
 	books    []*book
 	seen     []map[int]*[]uint8 // by producer and transaction: how often each record is there
 	last     map[[3]int]int     // by producer and partition: the last transaction and record, as one number
-	findings *findings
+	findings *proof.Findings
 	auditCounts
 }
 
@@ -103,7 +105,7 @@ type auditCounts struct {
 	abortedIn  int64 // readable, though nobody committed them
 }
 
-func newAudit(books []*book, f *findings) *audit {
+func newAudit(books []*book, f *proof.Findings) *audit {
 	a := &audit{books: books, findings: f, last: map[[3]int]int{}}
 	for range books {
 		a.seen = append(a.seen, map[int]*[]uint8{})
@@ -124,19 +126,19 @@ func (a *audit) visit(topic int, r *kgo.Record) error {
 	a.rows++
 	if p.Producer < 0 || p.Producer >= len(a.books) || !a.books[p.Producer].has(p) {
 		a.foreign++
-		a.findings.note("%s: %+v was never sent", where, p)
+		a.findings.Note("%s: %+v was never sent", where, p)
 		return nil
 	}
 	times := a.timesOf(p)
 	if (*times)[p.Index]++; (*times)[p.Index] > 1 {
 		a.duplicated++
-		a.findings.note("%s: %+v is there again", where, p)
+		a.findings.Note("%s: %+v is there again", where, p)
 		return nil
 	}
 	at, number := [3]int{p.Producer, topic, int(r.Partition)}, p.Txn*recordsMax+p.Index
 	if last, ok := a.last[at]; ok && number <= last {
 		a.disordered++
-		a.findings.note("%s: %+v after transaction %d, record %d", where, p, last/recordsMax, last%recordsMax)
+		a.findings.Note("%s: %+v after transaction %d, record %d", where, p, last/recordsMax, last%recordsMax)
 		return nil
 	}
 	a.last[at] = number
@@ -192,15 +194,15 @@ func (a *audit) judge(name string, t account, there int) {
 	switch t.end {
 	case committed:
 		if a.lost += int64(t.records - there); there < t.records {
-			a.findings.note("%s was committed; %d of %d records are readable", name, there, t.records)
+			a.findings.Note("%s was committed; %d of %d records are readable", name, there, t.records)
 		}
 	case unknown:
 		if partly {
-			a.findings.note("%s is torn: %d of %d records are readable", name, there, t.records)
+			a.findings.Note("%s is torn: %d of %d records are readable", name, there, t.records)
 		}
 	case open, aborted:
 		if a.abortedIn += int64(there); there > 0 {
-			a.findings.note("%s was never committed; %d of %d records are readable", name, there, t.records)
+			a.findings.Note("%s was never committed; %d of %d records are readable", name, there, t.records)
 		}
 	}
 	if partly {

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/test/proof"
 )
 
 // copier reads a topic and writes another, with the offsets of its group in its transactions: exactly-once as a client
@@ -63,7 +64,7 @@ func (c *copier) copy(ctx context.Context, s *kgo.GroupTransactSession) {
 		if err := c.round(ctx, s); err != nil {
 			return
 		}
-		pause(ctx, 5*time.Millisecond)
+		proof.Sleep(ctx, 5*time.Millisecond)
 	}
 }
 

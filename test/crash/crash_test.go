@@ -165,29 +165,6 @@ func TestTheControlDiesWhereRepetitionsComeFrom(t *testing.T) {
 	}
 }
 
-func TestKillAtReadsItsSwitch(t *testing.T) {
-	for _, c := range []struct {
-		text     string
-		hook, ok bool
-	}{
-		{"", false, true},
-		{"after-flush:3", true, true},
-		{"after-flush", false, false},
-		{"after-flush:x", false, false},
-	} {
-		t.Run(c.text, func(t *testing.T) {
-			hook, err := killAt(c.text)
-			if (hook != nil) != c.hook || (err == nil) != c.ok {
-				t.Errorf("hook %v, error %v", hook != nil, err)
-			}
-			if hook != nil {
-				hook("before-flush") // another step: we are still here
-				hook("after-flush")
-			}
-		})
-	}
-}
-
 func TestEventsOfAKeyAreNumbered(t *testing.T) {
 	next := map[string]int64{}
 	for id := range int64(25) {

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
+
+	"ravenswood.dev/test/proof"
 )
 
 // fate is how one life of a worker ends.
@@ -34,7 +35,8 @@ func (f fate) name() string {
 	return "random"
 }
 
-func (f fate) env() string { return fmt.Sprintf("%s:%d", f.step, f.count) }
+// at is the worker's order.
+func (f fate) at() string { return proof.Order(proof.KillAt, f.step, f.count) }
 
 // fates hands out the ends of all workers' lives until they are used up. It is safe for concurrent use.
 type fates struct {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/test/proof"
 )
 
 const endPatience = 60 * time.Second
@@ -19,7 +20,7 @@ func (h *harness) awaitEnd(ctx context.Context) error {
 		return err
 	}
 	defer admin.Close()
-	say("%d sent; waiting for the rest to come out", h.result.Sent)
+	proof.Say("%d sent; waiting for the rest to come out", h.result.Sent)
 	deadline := time.Now().Add(endPatience)
 	for {
 		in, err1 := lag(ctx, admin, topicIn, groupIn)
@@ -76,6 +77,6 @@ func (h *harness) check(ctx context.Context) error {
 	if !r.Negative || r.Lost > 0 {
 		r.Findings = append(topic.firsts, stored.firsts...)
 	}
-	say("%s: %d kills, %d sent, lost %d, duplicated %d, out of order %d", h.delivery, r.Kills, r.Sent, r.Lost, r.Duplicated, r.Order)
+	proof.Say("%s: %d kills, %d sent, lost %d, duplicated %d, out of order %d", h.delivery, r.Kills, r.Sent, r.Lost, r.Duplicated, r.Order)
 	return nil
 }

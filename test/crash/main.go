@@ -20,23 +20,22 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
+
+	"ravenswood.dev/test/proof"
 )
 
 func main() {
-	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer release()
-	if role := os.Getenv(envRole); role != "" {
-		os.Exit(play(ctx, role))
-	}
-	o, err := parse(os.Args[1:])
+	os.Exit(proof.Main(begin, proof.Roles{"broker": playBroker, "worker": playWorker, "node": playNode}, nil))
+}
+
+func begin(ctx context.Context, args []string) int {
+	o, err := parse(args)
 	if err != nil {
-		os.Exit(2) // the flag package has said why
+		return 2 // the flag package has said why
 	}
-	os.Exit(prove(ctx, o))
+	return prove(ctx, o)
 }
 
 // options is what the command line says.
@@ -149,7 +148,7 @@ type summary struct {
 
 // prove does the runs and returns the exit code. One that breaks does not keep the others from being done.
 func prove(ctx context.Context, o options) int {
-	say("seed %d", o.seed)
+	proof.Say("seed %d", o.seed)
 	sum := summary{Seed: o.seed, OK: true}
 	for _, one := range o.runs() {
 		shown, ok, err := one(ctx)
@@ -168,8 +167,4 @@ func prove(ctx context.Context, o options) int {
 		return 1
 	}
 	return 0
-}
-
-func say(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }

@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/test/crash/power"
+	"ravenswood.dev/test/proof"
 )
 
 // trial says what a run of the one process is to be.
@@ -41,7 +40,7 @@ type nodeHarness struct {
 	account  power.Account
 	rng      *rand.Rand // of the losses of power
 	load     *outside
-	findings *findings
+	findings *proof.Findings
 	starts   []int64 // milliseconds, of the lives that were up before they ended
 	result   nodeResult
 }
@@ -58,7 +57,7 @@ func runNode(ctx context.Context, o options, t trial) (*nodeResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr, err := freeAddress(ctx)
+	addr, err := proof.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -69,34 +68,19 @@ func runNode(ctx context.Context, o options, t trial) (*nodeResult, error) {
 		fates:    newNodeFates(t.seed, t.kills-1, t.delivery),
 		account:  power.Account{Root: filepath.Join(dir, "data", "log"), File: filepath.Join(dir, "account"), Grave: filepath.Join(dir, "grave")},
 		rng:      rand.New(rand.NewPCG(t.seed, 1)),
-		findings: &findings{},
+		findings: &proof.Findings{},
 		result:   newNodeResult(t),
 	}
-	say("%s, %d kills, seed %d, in %s", t.name, t.kills, t.seed, dir)
+	proof.Say("%s, %d kills, seed %d, in %s", t.name, t.kills, t.seed, dir)
 	err = h.play(ctx)
 	h.count()
 	h.result.conclude(time.Since(began), h.findings, err)
 	if o.keep || !h.result.OK {
 		h.result.Again = t.command()
-		say("kept %s: logs, database, the broker's data; again: %s", dir, t.command())
+		proof.Say("kept %s: logs, database, the broker's data; again: %s", dir, t.command())
 		return &h.result, err
 	}
 	return &h.result, os.RemoveAll(dir)
-}
-
-// freeAddress picks a port that is free now. It is below those that the system gives to clients: one of ours that asks
-// for a broker that is gone could be given its port, and would talk to itself.
-func freeAddress(ctx context.Context) (string, error) {
-	var last error
-	for range 50 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000)))
-		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-		if err == nil {
-			return addr, ln.Close()
-		}
-		last = err
-	}
-	return "", fmt.Errorf("find a free port: %w", last)
 }
 
 // play is the course of a run.
@@ -134,7 +118,7 @@ func (h *nodeHarness) firstLife(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.kill()
+	defer p.Kill()
 	if err := h.awaitUp(ctx, p); err != nil {
 		return err
 	}
@@ -156,7 +140,7 @@ func (h *nodeHarness) lives(ctx context.Context) error {
 	}
 	last, err := h.lastLife(ctx)
 	if last != nil {
-		last.kill()
+		last.Kill()
 		err = errors.Join(err, h.died(last, "at rest"))
 	}
 	if err != nil {
@@ -171,16 +155,16 @@ func (h *nodeHarness) live(ctx context.Context, end fate) error {
 	if err != nil {
 		return err
 	}
-	defer p.kill()
+	defer p.Kill()
 	how, err := h.awaitDeath(ctx, p, end)
 	if err != nil {
 		return err
 	}
-	p.kill()
+	p.Kill()
 	return h.died(p, how)
 }
 
-func (h *nodeHarness) startNode(end fate) (*process, error) {
+func (h *nodeHarness) startNode(end fate) (*proof.Process, error) {
 	env := []string{
 		envDir + "=" + filepath.Join(h.dir, "files"), envData + "=" + filepath.Join(h.dir, "data"), envID + "=" + nodeID,
 		envBrokers + "=" + h.cfg.Brokers[0], envKind + "=" + h.trial.broker,
@@ -193,22 +177,22 @@ func (h *nodeHarness) startNode(end fate) (*process, error) {
 		env = append(env, envNoSync+"=1")
 	}
 	if end.step != "" {
-		env = append(env, envKillAt+"="+end.env())
+		env = append(env, envAt+"="+end.at())
 	}
-	return start(nodeID, filepath.Join(h.dir, "node.log"), env...)
+	return proof.Start(nodeID, filepath.Join(h.dir, "node.log"), env...)
 }
 
 // awaitDeath lets a life run until its fate, and returns how it came; a process that ends in any other way is a finding.
-func (h *nodeHarness) awaitDeath(ctx context.Context, p *process, end fate) (how string, err error) {
+func (h *nodeHarness) awaitDeath(ctx context.Context, p *proof.Process, end fate) (how string, err error) {
 	how = end.name()
 	limit := end.after
 	if end.step != "" {
 		limit = min(limit, 5*time.Second)
 	}
 	select {
-	case <-p.dead:
-		if end.step == "" || p.cmd.ProcessState.Exited() {
-			return "", fmt.Errorf("the node ended by itself after %d kills: %w (see its log)", h.result.Kills, p.err)
+	case <-p.Dead():
+		if end.step == "" || !p.Signalled() {
+			return "", fmt.Errorf("the node ended by itself after %d kills: %w (see its log)", h.result.Kills, p.Err())
 		}
 	case <-time.After(limit):
 		if end.step != "" {
@@ -221,14 +205,14 @@ func (h *nodeHarness) awaitDeath(ctx context.Context, p *process, end fate) (how
 }
 
 // died counts a kill, and takes the power.
-func (h *nodeHarness) died(p *process, how string) error {
-	if up := p.upMS.Load(); up > 0 {
+func (h *nodeHarness) died(p *proof.Process, how string) error {
+	if up := p.UpAfter().Milliseconds(); up > 0 {
 		h.starts = append(h.starts, up)
 	}
 	h.result.Kills++
 	h.result.KillsAt[how]++
 	if h.result.Kills%20 == 0 || h.result.Kills == h.trial.kills {
-		say("%s: kill %d; %s", h.trial.name, h.result.Kills, h.load.progress())
+		proof.Say("%s: kill %d; %s", h.trial.name, h.result.Kills, h.load.progress())
 	}
 	if !h.trial.power {
 		return nil
@@ -238,17 +222,17 @@ func (h *nodeHarness) died(p *process, how string) error {
 	return err
 }
 
-func (h *nodeHarness) awaitUp(ctx context.Context, p *process) error {
+func (h *nodeHarness) awaitUp(ctx context.Context, p *proof.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, nodePatience)
 	defer cancel()
-	if _, err := p.firstLine(ctx); err != nil {
+	if _, err := p.FirstLine(ctx); err != nil {
 		return fmt.Errorf("start the node after %d kills: %w (see its log)", h.result.Kills, err)
 	}
 	return nil
 }
 
 // lastLife ends the load and waits until all of it has come through.
-func (h *nodeHarness) lastLife(ctx context.Context) (*process, error) {
+func (h *nodeHarness) lastLife(ctx context.Context) (*proof.Process, error) {
 	p, err := h.startNode(fate{})
 	if err != nil {
 		return nil, err
@@ -258,7 +242,7 @@ func (h *nodeHarness) lastLife(ctx context.Context) (*process, error) {
 	}
 	h.load.endFeeds()
 	if err := h.awaitEnd(ctx); err != nil {
-		h.findings.note("%v", err)
+		h.findings.Note("%v", err)
 	}
 	h.load.stop()
 	return p, nil
@@ -270,14 +254,14 @@ func (h *nodeHarness) afterlife(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.kill()
+	defer p.Kill()
 	if err := h.awaitUp(ctx, p); err != nil {
 		return err
 	}
 	if err := h.check(ctx); err != nil {
 		return err
 	}
-	if err := p.stop(30 * time.Second); err != nil {
+	if err := p.Stop(30 * time.Second); err != nil {
 		return fmt.Errorf("stop the node: %w", err)
 	}
 	return nil
@@ -303,7 +287,7 @@ func (h *nodeHarness) awaitEnd(ctx context.Context) error {
 		if err == nil && in == 0 && stored == 0 && copied == 0 && events >= acked {
 			return nil
 		}
-		pause(ctx, 200*time.Millisecond)
+		proof.Sleep(ctx, 200*time.Millisecond)
 		if ctx.Err() != nil {
 			return fmt.Errorf("wait for the end: after %s there are %d records to read, %d to store, %d to copy, and %d of %d events in the database (%w)",
 				patience, in, stored, copied, events, acked, errors.Join(err, ctx.Err()))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/test/proof"
 )
 
 func TestAuditOfTransactions(t *testing.T) {
@@ -37,7 +37,7 @@ func TestAuditOfTransactions(t *testing.T) {
 		{"a record too many", committed, []int{0, 1, 2, 3}, auditCounts{rows: 4, foreign: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b, f := &book{}, &findings{}
+			b, f := &book{}, &proof.Findings{}
 			b.end(b.begin(3), c.end)
 			a := newAudit([]*book{b}, f)
 			for i, index := range c.readable {
@@ -53,15 +53,15 @@ func TestAuditOfTransactions(t *testing.T) {
 			}
 			counts := c.want
 			counts.rows = 0
-			if clean := counts == (auditCounts{}); clean != (len(f.first()) == 0) {
-				t.Errorf("findings %q", f.first())
+			if clean := counts == (auditCounts{}); clean != (len(f.First()) == 0) {
+				t.Errorf("findings %q", f.First())
 			}
 		})
 	}
 }
 
 func TestAuditKeepsPartitionsApart(t *testing.T) {
-	b, f := &book{}, &findings{}
+	b, f := &book{}, &proof.Findings{}
 	b.end(b.begin(2), committed)
 	a := newAudit([]*book{b}, f)
 	first, second := part{Index: 0}.record("t", 0), part{Index: 1}.record("t", 1)
@@ -111,7 +111,7 @@ func TestReaderNoticesWhatChanges(t *testing.T) {
 		{"one again", []*kgo.Record{a0, b1, b1}, []*kgo.Record{a0, b1}, sightings{seen: 2, rewound: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := &findings{}
+			f := &proof.Findings{}
 			w := newWatcher(kafka.Config{}, nil, f)
 			for _, r := range c.saw {
 				w.see(r)
@@ -123,8 +123,8 @@ func TestReaderNoticesWhatChanges(t *testing.T) {
 			if got := w.counts(); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
-			if clean := c.want.gone+c.want.late+c.want.rewound == 0; clean != (len(f.first()) == 0) {
-				t.Errorf("findings %q", f.first())
+			if clean := c.want.gone+c.want.late+c.want.rewound == 0; clean != (len(f.First()) == 0) {
+				t.Errorf("findings %q", f.First())
 			}
 		})
 	}
@@ -183,7 +183,7 @@ func TestVerdictOnTheNode(t *testing.T) {
 				r := newNodeResult(as.trial)
 				r.Same = true
 				c.change(&r)
-				if r.conclude(time.Second, &findings{}, nil); r.OK != as.want {
+				if r.conclude(time.Second, &proof.Findings{}, nil); r.OK != as.want {
 					t.Errorf("as %+v: %v", as.trial, r.OK)
 				}
 			}
@@ -191,19 +191,8 @@ func TestVerdictOnTheNode(t *testing.T) {
 	}
 	r := newNodeResult(plain)
 	r.Same = true
-	if r.conclude(time.Second, &findings{}, errors.New("it did not start")); r.OK || r.Error == "" {
+	if r.conclude(time.Second, &proof.Findings{}, errors.New("it did not start")); r.OK || r.Error == "" {
 		t.Error("a run that did not end is good")
-	}
-}
-
-func TestFindingsKeepTheFirstOfEachKind(t *testing.T) {
-	f := &findings{}
-	for i := range 100 {
-		f.note("a %d", i)
-	}
-	f.note("b")
-	if got := f.first(); len(got) != findingsOfAKind+1 || got[0] != "a 0" || !slices.Contains(got, "b") {
-		t.Errorf("kept %q", got)
 	}
 }
 
@@ -263,7 +252,7 @@ func TestTheCommandThatDoesItAgain(t *testing.T) {
 }
 
 func TestFreeAddressIsNotOneThatClientsGet(t *testing.T) {
-	addr, err := freeAddress(t.Context())
+	addr, err := proof.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

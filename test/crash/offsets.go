@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/test/proof"
 )
 
 // keeper commits offsets of a group of its own, ever higher, and asks for them again: what was acknowledged must never
@@ -21,7 +22,7 @@ type keeper struct {
 	topic      string
 	partitions int32
 	copier     *copier
-	findings   *findings
+	findings   *proof.Findings
 
 	acked     int64
 	commits   atomic.Int64
@@ -39,7 +40,7 @@ func (k *keeper) run(ctx context.Context) error {
 	for next := int64(1); ctx.Err() == nil; next++ {
 		k.commit(ctx, admin, next)
 		k.compare(ctx, admin, next)
-		pause(ctx, 20*time.Millisecond)
+		proof.Sleep(ctx, 20*time.Millisecond)
 	}
 	return nil
 }
@@ -80,7 +81,7 @@ func (k *keeper) expect(ctx context.Context, admin *kadm.Client, group, topic st
 		got, _ := answer.Lookup(topic, p)
 		if want > 0 && (got.At < want || got.At > most) {
 			k.forgotten.Add(1)
-			k.findings.note("group %s, %s/%d: offset %d, and %d was acknowledged", group, topic, p, got.At, want)
+			k.findings.Note("group %s, %s/%d: offset %d, and %d was acknowledged", group, topic, p, got.At, want)
 		}
 	}
 }

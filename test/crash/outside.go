@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/test/proof"
 )
 
 // What the load from outside uses, beside the input of the topology.
@@ -48,14 +49,14 @@ type outside struct {
 	keeper  *keeper
 	watcher *watcher
 
-	findings  *findings
+	findings  *proof.Findings
 	stopFeeds context.CancelFunc
 	stopRest  context.CancelFunc
 	feeds     sync.WaitGroup
 	rest      sync.WaitGroup
 }
 
-func newOutside(cfg kafka.Config, o options, seed uint64, f *findings) *outside {
+func newOutside(cfg kafka.Config, o options, seed uint64, f *proof.Findings) *outside {
 	c := &copier{cfg: cfg, group: groupCopier, from: topicPlain, to: topicCopied}
 	l := &outside{
 		input:   &feed{cfg: cfg, topic: topicIn, rate: o.rate, keys: o.keys},
@@ -102,7 +103,7 @@ func (l *outside) start(ctx context.Context) {
 func (l *outside) guard(ctx context.Context, run func(context.Context) error) func() {
 	return func() {
 		if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			l.findings.note("%v", err)
+			l.findings.Note("%v", err)
 		}
 	}
 }

@@ -4,19 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"strconv"
-	"strings"
 
 	"ravenswood.dev/internal/component/all"
 	"ravenswood.dev/internal/node"
+	"ravenswood.dev/test/proof"
 )
 
 // The environment of a child process.
 const (
-	envRole    = "RAVEN_CRASH_ROLE"    // broker, worker or node
 	envDir     = "RAVEN_CRASH_DIR"     // broker: folder of the log; worker, node: folder of the resource files
 	envData    = "RAVEN_CRASH_DATA"    // worker, node: its data folder
 	envBrokers = "RAVEN_CRASH_BROKERS" // worker: address of the broker; node: where its own is to listen
@@ -25,35 +22,9 @@ const (
 	envAccount = "RAVEN_CRASH_ACCOUNT" // node: the account of what is synced, as JSON; empty keeps none
 	envNoSync  = "RAVEN_CRASH_NOSYNC"  // node: not empty answers before the sync
 
-	// envKillAt is STEP:COUNT: the worker kills itself when it gets to that step of a commit for the COUNTth time. It is
-	// a switch for this harness alone.
-	envKillAt = "RAVEN_UNSTABLE_KILL_AT"
+	// envAt is where in a commit the worker kills itself, a proof.Order. It is a switch for this harness alone.
+	envAt = "RAVEN_CRASH_AT"
 )
-
-// play is the main function of a child. It ends when told to, or when the harness is gone: its stdin ends with it.
-func play(ctx context.Context, role string) int {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		cancel()
-	}()
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	err := errors.New("unknown role")
-	switch role {
-	case "broker":
-		err = playBroker(ctx, log)
-	case "worker":
-		err = playWorker(ctx, log)
-	case "node":
-		err = playNode(ctx, log)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "play %s: %v\n", role, err)
-		return 1
-	}
-	return 0
-}
 
 // playBroker is `raven broker`. It prints its address.
 func playBroker(ctx context.Context, log *slog.Logger) error {
@@ -77,7 +48,7 @@ func playWorker(ctx context.Context, log *slog.Logger) error {
 }
 
 func workerOptions(log *slog.Logger) (node.Options, error) {
-	at, err := killAt(os.Getenv(envKillAt))
+	at, err := proof.AtStep(os.Getenv(envAt))
 	return node.Options{
 		Dir: os.Getenv(envDir), Registry: all.Components(), Data: os.Getenv(envData), ID: os.Getenv(envID),
 		Admin: "127.0.0.1:0", Topologies: true, Output: os.Stderr, Log: log, At: at,
@@ -97,26 +68,4 @@ func playUp(ctx context.Context, o node.Options) error {
 	case ended = <-n.Ended():
 	}
 	return errors.Join(ended, n.Stop(), n.Failed())
-}
-
-// killAt reads STEP:COUNT. Only the worker's commit calls what it returns, so it needs no lock.
-func killAt(text string) (func(step string), error) {
-	if text == "" {
-		return nil, nil
-	}
-	step, number, _ := strings.Cut(text, ":")
-	left, err := strconv.Atoi(number)
-	if err != nil {
-		return nil, fmt.Errorf("read %s=%q: want STEP:COUNT", envKillAt, text)
-	}
-	return func(reached string) {
-		if reached != step {
-			return
-		}
-		if left--; left == 0 {
-			self, _ := os.FindProcess(os.Getpid()) // cannot fail on Unix
-			_ = self.Kill()
-			select {}
-		}
-	}, nil
 }

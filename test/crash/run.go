@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/test/proof"
 )
 
 // result is what one run has shown.
@@ -75,11 +76,11 @@ func run(ctx context.Context, o options, delivery string, kills int) (*result, e
 		fates: newFates(o.seed, kills, pauses, delivery),
 	}
 	h.result = result{Run: whatWorkers, Seed: o.seed, Delivery: delivery, KillsAt: map[string]int{}, Negative: delivery == atLeastOnce}
-	say("%s, %d kills, in %s", delivery, kills, dir)
+	proof.Say("%s, %d kills, in %s", delivery, kills, dir)
 	err = h.play(ctx)
 	h.result.Seconds = time.Since(began).Round(100 * time.Millisecond).Seconds()
 	if err != nil || o.keep || len(h.result.Findings) > 0 && !h.result.Negative {
-		say("kept %s: logs, database, output of every process", dir)
+		proof.Say("kept %s: logs, database, output of every process", dir)
 		return &h.result, err
 	}
 	return &h.result, os.RemoveAll(dir)
@@ -96,14 +97,14 @@ func (h *harness) play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer broker.kill()
+	defer broker.Kill()
 	if err := writeFiles(h.files(), h.delivery, svc.addr, h.database); err != nil {
 		return err
 	}
 	workers, err := h.killWorkers(ctx)
 	defer func() {
 		for _, w := range workers {
-			w.kill()
+			w.Kill()
 		}
 	}()
 	if err != nil {
@@ -111,10 +112,10 @@ func (h *harness) play(ctx context.Context) error {
 	}
 	h.result.CallsAgain = svc.again.Load()
 	if err := h.awaitEnd(ctx); err != nil {
-		say("%v; counting all the same", err)
+		proof.Say("%v; counting all the same", err)
 	}
 	for _, w := range workers {
-		if err := w.stop(30 * time.Second); err != nil {
+		if err := w.Stop(30 * time.Second); err != nil {
 			return fmt.Errorf("stop worker: %w", err)
 		}
 	}
@@ -123,14 +124,14 @@ func (h *harness) play(ctx context.Context) error {
 
 func (h *harness) files() string { return filepath.Join(h.dir, "files") }
 
-func (h *harness) startBroker(ctx context.Context) (*process, error) {
-	p, err := start("broker", filepath.Join(h.dir, "broker.log"), envDir+"="+filepath.Join(h.dir, "broker"))
+func (h *harness) startBroker(ctx context.Context) (*proof.Process, error) {
+	p, err := proof.Start("broker", filepath.Join(h.dir, "broker.log"), envDir+"="+filepath.Join(h.dir, "broker"))
 	if err != nil {
 		return nil, err
 	}
-	addr, err := p.firstLine(ctx)
+	addr, err := p.FirstLine(ctx)
 	if err != nil {
-		p.kill()
+		p.Kill()
 		return nil, err
 	}
 	h.cfg = kafka.Config{Brokers: []string{addr}, Log: slog.New(slog.DiscardHandler)}
@@ -139,14 +140,14 @@ func (h *harness) startBroker(ctx context.Context) (*process, error) {
 
 // killWorkers sends the load while the workers live and die, until all fates are used up. It returns the workers that
 // are left to live.
-func (h *harness) killWorkers(ctx context.Context) (left []*process, err error) {
+func (h *harness) killWorkers(ctx context.Context) (left []*proof.Process, err error) {
 	// The first life makes the topics; a load before that would make them with other settings.
 	first, err := h.startWorker(0, fate{})
 	if err != nil {
 		return nil, err
 	}
-	_, err = first.firstLine(ctx)
-	first.kill()
+	_, err = first.FirstLine(ctx)
+	first.Kill()
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +155,7 @@ func (h *harness) killWorkers(ctx context.Context) (left []*process, err error) 
 	var group sync.WaitGroup
 	var loadErr error
 	group.Go(func() { h.result.Sent, loadErr = load(loading, h.cfg, h.o) })
-	left = make([]*process, workerCount)
+	left = make([]*proof.Process, workerCount)
 	errs := make([]error, workerCount)
 	var lives sync.WaitGroup
 	for i := range workerCount {
@@ -176,7 +177,7 @@ func load(ctx context.Context, cfg kafka.Config, o options) (sent int64, err err
 	return sent, err
 }
 
-func compact(list []*process) (some []*process) {
+func compact(list []*proof.Process) (some []*proof.Process) {
 	for _, p := range list {
 		if p != nil {
 			some = append(some, p)
@@ -186,7 +187,7 @@ func compact(list []*process) (some []*process) {
 }
 
 // live starts a worker again and again until there is no fate left, and returns its last life.
-func (h *harness) live(ctx context.Context, number int) (*process, error) {
+func (h *harness) live(ctx context.Context, number int) (*proof.Process, error) {
 	for {
 		end, more := h.fates.next()
 		p, err := h.startWorker(number, end)
@@ -198,38 +199,38 @@ func (h *harness) live(ctx context.Context, number int) (*process, error) {
 		} else {
 			err = h.awaitDeath(ctx, p, end)
 		}
-		p.kill()
+		p.Kill()
 		if err != nil {
 			return nil, fmt.Errorf("worker %d: %w", number, err)
 		}
 	}
 }
 
-func (h *harness) startWorker(number int, end fate) (*process, error) {
+func (h *harness) startWorker(number int, end fate) (*proof.Process, error) {
 	name := fmt.Sprintf("worker%d", number)
 	env := []string{
 		envDir + "=" + h.files(), envData + "=" + filepath.Join(h.dir, name), envBrokers + "=" + h.cfg.Brokers[0],
 		envID + "=" + name,
 	}
 	if end.step != "" {
-		env = append(env, envKillAt+"="+end.env())
+		env = append(env, envAt+"="+end.at())
 	}
-	return start("worker", filepath.Join(h.dir, name+".log"), env...)
+	return proof.Start("worker", filepath.Join(h.dir, name+".log"), env...)
 }
 
 // awaitDeath lets a life run until its fate; a worker that ends in any other way is a finding.
-func (h *harness) awaitDeath(ctx context.Context, p *process, end fate) error {
+func (h *harness) awaitDeath(ctx context.Context, p *proof.Process, end fate) error {
 	how := end.name()
 	select {
-	case <-p.dead:
-		if end.step == "" || p.cmd.ProcessState.Exited() {
-			return fmt.Errorf("it ended by itself: %w (see its log)", p.err)
+	case <-p.Dead():
+		if end.step == "" || !p.Signalled() {
+			return fmt.Errorf("it ended by itself: %w (see its log)", p.Err())
 		}
 	case <-time.After(end.after):
 		if end.step != "" {
 			how = "too late for a step"
 		}
-		p.kill()
+		p.Kill()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -239,17 +240,13 @@ func (h *harness) awaitDeath(ctx context.Context, p *process, end fate) error {
 
 // stopAWhile makes a zombie: the others take over while it sleeps, and then it wakes and believes it still owns its
 // partitions. It is killed some seconds later.
-func (h *harness) stopAWhile(ctx context.Context, p *process, end fate) error {
-	wait := func(d time.Duration) {
-		select {
-		case <-time.After(d):
-		case <-ctx.Done():
-		}
-	}
-	wait(end.after)
-	say("a worker sleeps for %s", zombieSleep)
-	p.pause(ctx, zombieSleep)
-	wait(5 * time.Second)
+func (h *harness) stopAWhile(ctx context.Context, p *proof.Process, end fate) error {
+	proof.Sleep(ctx, end.after)
+	proof.Say("a worker sleeps for %s", zombieSleep)
+	p.Suspend()
+	proof.Sleep(ctx, zombieSleep)
+	p.Resume()
+	proof.Sleep(ctx, 5*time.Second)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.result.Pauses++
@@ -261,5 +258,5 @@ func (h *harness) count(how string) {
 	defer h.mu.Unlock()
 	h.result.Kills++
 	h.result.KillsAt[how]++
-	say("kill %d: %s", h.result.Kills, how)
+	proof.Say("kill %d: %s", h.result.Kills, how)
 }

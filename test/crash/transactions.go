@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/test/proof"
 )
 
 const (
@@ -41,16 +42,9 @@ func (t *transactor) run(ctx context.Context) error {
 			return err
 		}
 		t.one(context.WithoutCancel(ctx))
-		pause(ctx, time.Duration(t.rng.IntN(20))*time.Millisecond)
+		proof.Sleep(ctx, time.Duration(t.rng.IntN(20))*time.Millisecond)
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 func (t *transactor) drop() {
@@ -119,7 +113,7 @@ func (t *transactor) write(ctx context.Context, number, records int) bool {
 			failed = failed || err != nil
 		})
 		if t.rng.IntN(8) == 0 {
-			pause(ctx, time.Duration(t.rng.IntN(30))*time.Millisecond)
+			proof.Sleep(ctx, time.Duration(t.rng.IntN(30))*time.Millisecond)
 		}
 	}
 	err := t.client.Flush(ctx)

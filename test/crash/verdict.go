@@ -12,6 +12,7 @@ import (
 
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/test/crash/power"
+	"ravenswood.dev/test/proof"
 )
 
 // nodeResult is what one run of the one process has shown.
@@ -78,12 +79,12 @@ func (r *nodeResult) kept() bool { return r.Error == "" && r.violations() == 0 &
 
 // conclude judges. A control is good when it found what it is there for: with syncs off a loss of power loses, without
 // transactions something is there twice, and the other broker breaks some promise.
-func (r *nodeResult) conclude(took time.Duration, f *findings, err error) {
+func (r *nodeResult) conclude(took time.Duration, f *proof.Findings, err error) {
 	r.Seconds = took.Round(100 * time.Millisecond).Seconds()
 	if err != nil {
 		r.Error = err.Error()
 	}
-	r.Findings = f.first()
+	r.Findings = f.First()
 	switch {
 	case !r.Negative:
 		r.OK = r.kept() && len(r.Findings) == 0
@@ -94,7 +95,7 @@ func (r *nodeResult) conclude(took time.Duration, f *findings, err error) {
 	default:
 		r.OK = r.Duplicated > 0 && r.Lost == 0
 	}
-	say("%s: %d kills, %d acknowledged, %d transactions; %d violations, ok: %v", r.Run, r.Kills, r.Acked, r.Txns.Committed, r.violations(), r.OK)
+	proof.Say("%s: %d kills, %d acknowledged, %d transactions; %d violations, ok: %v", r.Run, r.Kills, r.Acked, r.Txns.Committed, r.violations(), r.OK)
 }
 
 // count takes over what everybody outside has counted.
@@ -111,7 +112,7 @@ func (h *nodeHarness) count() {
 		sent, acked, refused, cause := f.counts()
 		r.Sent, r.Acked, r.Refused = r.Sent+sent, r.Acked+acked, r.Refused+refused
 		if cause != nil {
-			h.findings.note("%v", cause)
+			h.findings.Note("%v", cause)
 		}
 	}
 	r.Txns, r.Copied, r.Offsets, r.Forgotten = l.tally(), l.copier.rounds.Load(), l.keeper.commits.Load(), l.keeper.forgotten.Load()
@@ -154,10 +155,10 @@ func (h *nodeHarness) checkFeeds(ctx context.Context) error {
 	r.InTopic, r.InSQLite, r.Same = out.rows, stored.rows, same(out, stored)
 	// What came out must be what is in, whether its producer heard of it or not; and so with the copy.
 	if !same(histories[topicIn], out) && r.Duplicated == 0 {
-		h.findings.note("topic %q and what came of it are not the same events", topicIn)
+		h.findings.Note("topic %q and what came of it are not the same events", topicIn)
 	}
 	if !same(histories[topicPlain], histories[topicCopied]) && r.Duplicated == 0 {
-		h.findings.note("topic %q and its copy are not the same events", topicPlain)
+		h.findings.Note("topic %q and its copy are not the same events", topicPlain)
 	}
 	return nil
 }
@@ -185,7 +186,7 @@ func (h *nodeHarness) sum(found *history) {
 	r.Order += found.disordered
 	r.Foreign += found.foreign
 	for _, line := range found.firsts {
-		h.findings.note("%s", line)
+		h.findings.Note("%s", line)
 	}
 }
 
@@ -217,7 +218,7 @@ func (h *nodeHarness) checkLatest(ctx context.Context) error {
 		}
 		if before, ok := last[e.Key]; ok && e.N <= before.N {
 			h.result.Order++
-			h.findings.note("%s/%d/%d: key %s has n %d after %d", r.Topic, r.Partition, r.Offset, e.Key, e.N, before.N)
+			h.findings.Note("%s/%d/%d: key %s has n %d after %d", r.Topic, r.Partition, r.Offset, e.Key, e.N, before.N)
 		}
 		last[e.Key] = e
 		return nil
@@ -228,7 +229,7 @@ func (h *nodeHarness) checkLatest(ctx context.Context) error {
 	for key, want := range h.load.latest.newest() {
 		if got, ok := last[key]; !ok || got.N < want {
 			h.result.Lost++
-			h.findings.note("topic %q: key %s has n %d, and %d was acknowledged", topicLatest, key, got.N, want)
+			h.findings.Note("topic %q: key %s has n %d, and %d was acknowledged", topicLatest, key, got.N, want)
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/test/proof"
 )
 
 // watcher reads topics, read_committed, while all goes on, and remembers what it saw. What a reader has seen must stay
@@ -19,7 +20,7 @@ import (
 type watcher struct {
 	cfg      kafka.Config
 	topics   []string
-	findings *findings
+	findings *proof.Findings
 
 	mu    sync.Mutex
 	seed  maphash.Seed
@@ -41,7 +42,7 @@ type sightings struct {
 	rewound int64 // seen again
 }
 
-func newWatcher(cfg kafka.Config, topics []string, f *findings) *watcher {
+func newWatcher(cfg kafka.Config, topics []string, f *proof.Findings) *watcher {
 	return &watcher{cfg: cfg, topics: topics, findings: f, seed: maphash.MakeSeed(), seen: map[kafka.TopicPartition][]sight{}}
 }
 
@@ -58,7 +59,7 @@ func (w *watcher) run(ctx context.Context) error {
 		fetches := client.PollFetches(ctx)
 		fetches.EachError(func(topic string, p int32, err error) {
 			if strings.Contains(err.Error(), "data loss") {
-				w.findings.note("%s/%d: a reader was told of %v", topic, p, err)
+				w.findings.Note("%s/%d: a reader was told of %v", topic, p, err)
 			}
 		})
 		fetches.EachRecord(w.see)
@@ -73,7 +74,7 @@ func (w *watcher) see(r *kgo.Record) {
 	seen := w.seen[at]
 	if n := len(seen); n > 0 && r.Offset <= seen[n-1].offset {
 		w.count.rewound++
-		w.findings.note("%s/%d: a reader got offset %d after %d", r.Topic, r.Partition, r.Offset, seen[n-1].offset)
+		w.findings.Note("%s/%d: a reader got offset %d after %d", r.Topic, r.Partition, r.Offset, seen[n-1].offset)
 		return
 	}
 	w.count.seen++
@@ -95,11 +96,11 @@ func (w *watcher) recall(r *kgo.Record) {
 	case len(seen) == 0: // behind all that was seen
 	case seen[0].offset > r.Offset:
 		w.count.late++
-		w.findings.note("%s/%d/%d: a reader that is at %d already never saw it", r.Topic, r.Partition, r.Offset, seen[0].offset)
+		w.findings.Note("%s/%d/%d: a reader that is at %d already never saw it", r.Topic, r.Partition, r.Offset, seen[0].offset)
 	default:
 		if seen[0].print != w.print(r) {
 			w.count.gone++
-			w.findings.note("%s/%d/%d: a reader saw another record here", r.Topic, r.Partition, r.Offset)
+			w.findings.Note("%s/%d/%d: a reader saw another record here", r.Topic, r.Partition, r.Offset)
 		}
 		w.seen[at] = seen[1:]
 	}
@@ -109,7 +110,7 @@ func (w *watcher) recall(r *kgo.Record) {
 func (w *watcher) miss(at kafka.TopicPartition, before int64) {
 	for seen := w.seen[at]; len(seen) > 0 && seen[0].offset < before; seen = seen[1:] {
 		w.count.gone++
-		w.findings.note("%s/%d/%d: a reader saw it, and now it is gone", at.Topic, at.Partition, seen[0].offset)
+		w.findings.Note("%s/%d/%d: a reader saw it, and now it is gone", at.Topic, at.Partition, seen[0].offset)
 		w.seen[at] = seen[1:]
 	}
 }

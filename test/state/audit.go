@@ -1,11 +1,15 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"ravenswood.dev/test/proof"
+)
 
 // audit checks the output records, in the order in which a committed reader gets them. It knows what a book is, and nothing
 // of how this one is kept. It is not safe for concurrent use.
 type audit struct {
-	findings *findings
+	findings *proof.Findings
 	accounts map[string]*accountSeen
 	sides    map[int64]sidesSeen
 	met      map[int64]settled
@@ -50,7 +54,7 @@ func windowOf(region string, at time.Time) window {
 	return window{region, at.Truncate(windowSize).UnixMilli()}
 }
 
-func newAudit(f *findings) *audit {
+func newAudit(f *proof.Findings) *audit {
 	return &audit{findings: f, accounts: map[string]*accountSeen{}, sides: map[int64]sidesSeen{}, met: map[int64]settled{}, volumes: map[window]volume{}}
 }
 
@@ -62,13 +66,13 @@ func (a *audit) posting(name string, p posting, where string) {
 	switch {
 	case p.N <= seen.N:
 		a.counts.Duplicated++
-		a.findings.note("%s: account %s has line %d again, after %d (transfer %d)", where, name, p.N, seen.N, p.Transfer)
+		a.findings.Note("%s: account %s has line %d again, after %d (transfer %d)", where, name, p.N, seen.N, p.Transfer)
 	case p.N > seen.N+1:
 		a.counts.Lost += p.N - seen.N - 1
-		a.findings.note("%s: account %s has line %d after %d (transfer %d)", where, name, p.N, seen.N, p.Transfer)
+		a.findings.Note("%s: account %s has line %d after %d (transfer %d)", where, name, p.N, seen.N, p.Transfer)
 	case p.Balance != seen.Balance+p.Amount:
 		a.counts.Sums++
-		a.findings.note("%s: account %s had %d and has %d after %+d (line %d)", where, name, seen.Balance, p.Balance, p.Amount, p.N)
+		a.findings.Note("%s: account %s had %d and has %d after %+d (line %d)", where, name, seen.Balance, p.Balance, p.Amount, p.N)
 	}
 	a.order(name, p, seen, where)
 	a.side(p, where)
@@ -91,17 +95,17 @@ func (a *audit) account(name string, p posting) *accountSeen {
 func (a *audit) order(name string, p posting, seen *accountSeen, where string) {
 	if p.Partition < 0 || p.Partition >= partitions {
 		a.counts.Order++
-		a.findings.note("%s: account %s: a transfer came from partition %d", where, name, p.Partition)
+		a.findings.Note("%s: account %s: a transfer came from partition %d", where, name, p.Partition)
 		return
 	}
 	if last := seen.offsets[p.Partition]; p.Offset <= last {
 		a.counts.Order++
-		a.findings.note("%s: account %s got the transfer at %d/%d after that at %d", where, name, p.Partition, p.Offset, last)
+		a.findings.Note("%s: account %s got the transfer at %d/%d after that at %d", where, name, p.Partition, p.Offset, last)
 	}
 	seen.offsets[p.Partition] = max(seen.offsets[p.Partition], p.Offset)
 	if p.Version < seen.version {
 		a.counts.Order++
-		a.findings.note("%s: account %s is joined with version %d after %d", where, name, p.Version, seen.version)
+		a.findings.Note("%s: account %s is joined with version %d after %d", where, name, p.Version, seen.version)
 	}
 }
 
@@ -115,10 +119,10 @@ func (a *audit) side(p posting, where string) {
 	switch {
 	case *mine != 0:
 		a.counts.Duplicated++
-		a.findings.note("%s: transfer %d moves %+d again", where, p.Transfer, p.Amount)
+		a.findings.Note("%s: transfer %d moves %+d again", where, p.Transfer, p.Amount)
 	case *other != 0 && *other+p.Amount != 0:
 		a.counts.Sums++
-		a.findings.note("%s: the sides of transfer %d are %+d and %+d", where, p.Transfer, *other, p.Amount)
+		a.findings.Note("%s: the sides of transfer %d are %+d and %+d", where, p.Transfer, *other, p.Amount)
 	}
 	*mine = p.Amount
 	a.sides[p.Transfer] = seen
@@ -129,7 +133,7 @@ func (a *audit) settled(s settled, where string) {
 	a.counts.Records++
 	if _, twice := a.met[s.ID]; twice {
 		a.counts.Duplicated++
-		a.findings.note("%s: transfer %d is settled again", where, s.ID)
+		a.findings.Note("%s: transfer %d is settled again", where, s.ID)
 	}
 	a.met[s.ID] = s
 }
@@ -139,7 +143,7 @@ func (a *audit) volume(w window, v volume, where string) {
 	a.counts.Records++
 	if before := a.volumes[w]; v.Count != before.Count+1 || v.Moved <= before.Moved {
 		a.counts.Windows++
-		a.findings.note("%s: region %s at %d has count %d, %d moved, after %d, %d", where, w.region, w.start, v.Count, v.Moved, before.Count, before.Moved)
+		a.findings.Note("%s: region %s at %d has count %d, %d moved, after %d, %d", where, w.region, w.start, v.Count, v.Moved, before.Count, before.Moved)
 	}
 	a.volumes[w] = v
 }
@@ -152,18 +156,18 @@ func (a *audit) close(r *replayed) {
 	for name, want := range r.book {
 		if got := a.accounts[name]; got == nil || got.standing != want {
 			a.counts.Sums++
-			a.findings.note("account %s ends with %+v, the replay has %+v", name, got, want)
+			a.findings.Note("account %s ends with %+v, the replay has %+v", name, got, want)
 		}
 	}
 	for w, want := range r.volumes {
 		if got := a.volumes[w]; got != want {
 			a.counts.Windows++
-			a.findings.note("region %s at %d ends with %+v, the replay has %+v", w.region, w.start, got, want)
+			a.findings.Note("region %s at %d ends with %+v, the replay has %+v", w.region, w.start, got, want)
 		}
 	}
 	if n := len(a.volumes) - len(r.volumes); n > 0 {
 		a.counts.Windows += int64(n)
-		a.findings.note("%d windows of no posting", n)
+		a.findings.Note("%d windows of no posting", n)
 	}
 }
 
@@ -171,15 +175,15 @@ func (a *audit) closeTransfer(id int64, t transfer, code int64) {
 	for _, side := range []int64{a.sides[id].taken, a.sides[id].given} {
 		if side == 0 {
 			a.counts.Lost++
-			a.findings.note("a side of transfer %d is missing", id)
+			a.findings.Note("a side of transfer %d is missing", id)
 		}
 	}
 	switch s, ok := a.met[id]; {
 	case !ok:
 		a.counts.Lost++
-		a.findings.note("transfer %d has not met its confirmation", id)
+		a.findings.Note("transfer %d has not met its confirmation", id)
 	case s != settled{id, t.Amount, code}:
 		a.counts.Joins++
-		a.findings.note("transfer %d of %d met code %d as %+v", id, t.Amount, code, s)
+		a.findings.Note("transfer %d of %d met code %d as %+v", id, t.Amount, code, s)
 	}
 }

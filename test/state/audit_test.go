@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"testing"
+
+	"ravenswood.dev/test/proof"
 )
 
 // lines are a day of two accounts: a gives 5 to b, twice.
@@ -40,17 +42,17 @@ func TestAuditFindsWhatIsWrong(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := audited(c.spoil(lines()))
 			if *c.want(&a.counts) == 0 {
-				t.Errorf("not found: %+v\n%v", a.counts, a.findings.first())
+				t.Errorf("not found: %+v\n%v", a.counts, a.findings.First())
 			}
 		})
 	}
 	if a := audited(lines()); a.counts.wrong() != 0 {
-		t.Errorf("nothing is wrong, found %+v\n%v", a.counts, a.findings.first())
+		t.Errorf("nothing is wrong, found %+v\n%v", a.counts, a.findings.First())
 	}
 }
 
 func audited(all []posting) *audit {
-	a := newAudit(&findings{})
+	a := newAudit(&proof.Findings{})
 	for i, p := range all {
 		a.posting(owner(p), p, fmt.Sprint(i))
 	}
@@ -83,11 +85,11 @@ func TestAuditFindsWrongJoinsAndWindows(t *testing.T) {
 		}, func(c *counts) *int64 { return &c.Windows }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := newAudit(&findings{})
+			a := newAudit(&proof.Findings{})
 			c.say(a)
 			a.close(r)
 			if *c.want(&a.counts) == 0 {
-				t.Errorf("not found: %+v\n%v", a.counts, a.findings.first())
+				t.Errorf("not found: %+v\n%v", a.counts, a.findings.First())
 			}
 		})
 	}

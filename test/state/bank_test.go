@@ -6,6 +6,7 @@ import (
 
 	"ravenswood.dev/stream"
 	"ravenswood.dev/stream/streamtest"
+	"ravenswood.dev/test/proof"
 )
 
 func TestTheBankAuditsClean(t *testing.T) {
@@ -25,7 +26,7 @@ func TestTheBankAuditsClean(t *testing.T) {
 		transfers.Send(transferKey(id), move, at)
 		confirmations.Send(transferKey(id), confirmation{ID: id, Code: 7 * id}, at)
 	}
-	f := &findings{}
+	f := &proof.Findings{}
 	a := newAudit(f)
 	for _, k := range streamtest.Output(d, topicOf[posting](topicPostings)).Records() {
 		a.posting(k.Key, k.Value, "posting")
@@ -38,6 +39,6 @@ func TestTheBankAuditsClean(t *testing.T) {
 	}
 	a.close(r)
 	if a.counts.wrong() != 0 || a.counts.Records != outputs(50) {
-		t.Errorf("%+v\n%v", a.counts, f.first())
+		t.Errorf("%+v\n%v", a.counts, f.First())
 	}
 }

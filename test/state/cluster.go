@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"ravenswood.dev/test/kafka/apache"
+	"ravenswood.dev/test/proof"
 )
 
 // cluster is the broker under test.
@@ -45,11 +43,11 @@ func startCluster(ctx context.Context, kind, dir string) (cluster, error) {
 type own struct {
 	dir string
 	at  string
-	p   *process
+	p   *proof.Process
 }
 
 func startOwn(ctx context.Context, dir string) (*own, error) {
-	addr, err := freeAddress(ctx)
+	addr, err := proof.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,15 +56,15 @@ func startOwn(ctx context.Context, dir string) (*own, error) {
 }
 
 func (b *own) start(ctx context.Context) error {
-	p, err := start("broker", b.log(), envDir+"="+filepath.Join(b.dir, "broker"), envAddr+"="+b.at)
+	p, err := proof.Start("broker", b.log(), envDir+"="+filepath.Join(b.dir, "broker"), envAddr+"="+b.at)
 	if err != nil {
 		return err
 	}
 	b.p = p
 	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
 	defer cancel()
-	if _, err := p.firstLine(ctx); err != nil {
-		p.kill()
+	if _, err := p.FirstLine(ctx); err != nil {
+		p.Kill()
 		return fmt.Errorf("start broker: %w (see %s)", err, b.log())
 	}
 	return nil
@@ -76,29 +74,14 @@ func (b *own) addr() string { return b.at }
 func (b *own) log() string  { return filepath.Join(b.dir, "broker.log") }
 
 func (b *own) restart(ctx context.Context, down time.Duration) error {
-	b.p.kill()
-	sleep(ctx, down)
+	b.p.Kill()
+	proof.Sleep(ctx, down)
 	return b.start(context.WithoutCancel(ctx))
 }
 
 func (b *own) close() error {
-	b.p.kill()
+	b.p.Kill()
 	return nil
-}
-
-// freeAddress finds a port below those that the system gives to clients: a client that connects to one where nobody
-// listens may be given that very port, and then the broker could not come back.
-func freeAddress(ctx context.Context) (string, error) {
-	var last error
-	for range 50 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000)))
-		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-		if err == nil {
-			return addr, ln.Close()
-		}
-		last = err
-	}
-	return "", fmt.Errorf("find a free port: %w", last)
 }
 
 // foreign is Apache Kafka.
@@ -123,7 +106,7 @@ func (f *foreign) restart(ctx context.Context, down time.Duration) error {
 	if err := f.Stop(1); err != nil {
 		return err
 	}
-	sleep(ctx, down)
+	proof.Sleep(ctx, down)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), brokerPatience)
 	defer cancel()
 	return f.Restart(ctx, 1)

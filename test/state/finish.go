@@ -12,6 +12,7 @@ import (
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/stream"
 	"ravenswood.dev/stream/tables"
+	"ravenswood.dev/test/proof"
 )
 
 // finish lets everything come to its end, and compares the end with what a naive program makes of the input.
@@ -21,10 +22,10 @@ func (h *harness) finish(ctx context.Context) error {
 	if err := h.load.flush(ctx); err != nil {
 		return err
 	}
-	say("%d transfers sent; waiting for the rest to come out", h.load.sent.Load())
+	proof.Say("%d transfers sent; waiting for the rest to come out", h.load.sent.Load())
 	if err := h.awaitEnd(ctx); err != nil {
-		say("%v; counting all the same", err)
-		h.findings.note("%v", err)
+		proof.Say("%v; counting all the same", err)
+		h.findings.Note("%v", err)
 	}
 	r, err := replay(ctx, h.cfg)
 	if err != nil {
@@ -48,7 +49,7 @@ func (h *harness) finish(ctx context.Context) error {
 // awaitEnd waits until the reader has what there must be.
 func (h *harness) awaitEnd(ctx context.Context) error {
 	want, seen, since := outputs(h.load.sent.Load()), int64(0), time.Now()
-	for end := time.Now().Add(endPatience); ; sleep(ctx, 200*time.Millisecond) {
+	for end := time.Now().Add(endPatience); ; proof.Sleep(ctx, 200*time.Millisecond) {
 		got := h.reader.counts().Records
 		if got >= want {
 			return nil
@@ -78,7 +79,7 @@ func (h *harness) checkTables(ctx context.Context, r *replayed) error {
 	for name, s := range r.book {
 		want.counts[name] = s.N
 	}
-	for end := time.Now().Add(storesPatience); ; sleep(ctx, 500*time.Millisecond) {
+	for end := time.Now().Add(storesPatience); ; proof.Sleep(ctx, 500*time.Millisecond) {
 		got, err := h.readStores(ctx, r)
 		if err != nil {
 			return err
@@ -93,7 +94,7 @@ func (h *harness) checkTables(ctx context.Context, r *replayed) error {
 		}
 		for _, line := range wrong {
 			h.finals.Tables++
-			h.findings.note("table %s", line)
+			h.findings.Note("table %s", line)
 		}
 		return nil
 	}
@@ -178,7 +179,7 @@ func differences[K, V comparable](name string, got, want map[K]V) (all []string)
 func (h *harness) checkLetters(ctx context.Context) error {
 	return kafka.ReadToEnd(ctx, h.cfg, deadLetters, nil, func(k *kgo.Record) error {
 		h.letters++
-		h.findings.note("dead letter %d/%d: %.200s %v", k.Partition, k.Offset, k.Value, headers(k))
+		h.findings.Note("dead letter %d/%d: %.200s %v", k.Partition, k.Offset, k.Value, headers(k))
 		return nil
 	})
 }

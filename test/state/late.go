@@ -56,19 +56,19 @@ func (l *lateMarkers) decided(ctx context.Context, _ string, commit bool) {
 // commitLate has the broker hold the markers and ends the transaction in the place of its worker, which does not get an
 // answer before they are written.
 func (b *own) commitLate(ctx context.Context, t *transaction) (write func(context.Context) error, err error) {
-	if err := b.p.tell(orderHold); err != nil {
+	if err := b.p.Tell(orderHold); err != nil {
 		return nil, err
 	}
-	if err := b.p.hear(ctx, sayHolding); err != nil {
+	if err := b.p.Hear(ctx, sayHolding); err != nil {
 		return nil, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- t.commit(context.WithoutCancel(ctx)) }()
-	if err := b.p.hear(ctx, sayHeld); err != nil {
-		return nil, errors.Join(err, b.p.tell(orderWrite))
+	if err := b.p.Hear(ctx, sayHeld); err != nil {
+		return nil, errors.Join(err, b.p.Tell(orderWrite))
 	}
 	return func(ctx context.Context) error {
-		if err := b.p.tell(orderWrite); err != nil {
+		if err := b.p.Tell(orderWrite); err != nil {
 			return err
 		}
 		select {

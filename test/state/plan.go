@@ -1,9 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"ravenswood.dev/test/proof"
 )
 
 // faultKind is what happens to a process or its network.
@@ -32,9 +33,9 @@ type fault struct {
 func (f fault) at() string {
 	switch f.kind {
 	case stepKill:
-		return fmt.Sprintf("%s:%s:%d", verbKill, f.step, f.count)
+		return proof.Order(proof.KillAt, f.step, f.count)
 	case stepStop:
-		return fmt.Sprintf("%s:%s:%d", verbStop, f.step, f.count)
+		return proof.Order(proof.StopAt, f.step, f.count)
 	}
 	return ""
 }

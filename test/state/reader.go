@@ -10,12 +10,13 @@ import (
 
 	"ravenswood.dev/internal/kafka"
 	"ravenswood.dev/stream"
+	"ravenswood.dev/test/proof"
 )
 
 // reader reads the outputs, read_committed, while all goes on, and has every record checked. It reads past all proxies.
 type reader struct {
 	client   *kgo.Client
-	findings *findings
+	findings *proof.Findings
 
 	mu    sync.Mutex
 	audit *audit                         // GUARDED_BY(mu)
@@ -24,7 +25,7 @@ type reader struct {
 	still time.Duration                  // the longest time without; GUARDED_BY(mu)
 }
 
-func newReader(cfg kafka.Config, f *findings) (*reader, error) {
+func newReader(cfg kafka.Config, f *proof.Findings) (*reader, error) {
 	client, err := kgo.NewClient(append(cfg.Options(), kgo.ConsumeTopics(topicPostings, topicSettled, topicVolumes),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond))...)
 	if err != nil {
@@ -68,13 +69,13 @@ func (r *reader) take(k *kgo.Record) {
 	tp := kafka.TopicPartition{Topic: k.Topic, Partition: k.Partition}
 	if last, ok := r.last[tp]; ok && k.Offset <= last {
 		r.audit.counts.Order++
-		r.findings.note("%s: the reader was there before, at %d", where, last)
+		r.findings.Note("%s: the reader was there before, at %d", where, last)
 		return
 	}
 	r.last[tp] = k.Offset
 	if err := r.check(k, where); err != nil {
 		r.audit.counts.Order++
-		r.findings.note("%v", err)
+		r.findings.Note("%v", err)
 	}
 }
 

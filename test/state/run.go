@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ravenswood.dev/internal/kafka"
+	"ravenswood.dev/test/proof"
 )
 
 // result is what one run has shown.
@@ -49,7 +50,7 @@ type harness struct {
 	workers  []*worker
 	load     *load
 	reader   *reader
-	findings *findings
+	findings *proof.Findings
 	began    time.Time
 
 	notUp, alone atomic.Int64
@@ -77,8 +78,8 @@ func run(ctx context.Context, o options, t trial) *result {
 	if err != nil {
 		return &result{Run: t.name, Error: err.Error()}
 	}
-	say("%s on %s, %s, seed %d, in %s", t.name, o.broker, t.span, o.seed, dir)
-	h := &harness{o: o, trial: t, dir: dir, findings: &findings{}, counts: map[faultKind]int{}, began: time.Now()}
+	proof.Say("%s on %s, %s, seed %d, in %s", t.name, o.broker, t.span, o.seed, dir)
+	h := &harness{o: o, trial: t, dir: dir, findings: &proof.Findings{}, counts: map[faultKind]int{}, began: time.Now()}
 	err = h.play(ctx)
 	r := h.conclude(err)
 	if o.keep || !r.OK {
@@ -86,7 +87,7 @@ func run(ctx context.Context, o options, t trial) *result {
 		return r
 	}
 	if err := os.RemoveAll(dir); err != nil {
-		say("the folder stays: %v", err)
+		proof.Say("the folder stays: %v", err)
 	}
 	return r
 }
@@ -121,8 +122,8 @@ func (h *harness) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = first.firstLine(ctx)
-	first.kill()
+	_, err = first.FirstLine(ctx)
+	first.Kill()
 	if err != nil {
 		return fmt.Errorf("%w (see %s)", err, w.log())
 	}
@@ -180,7 +181,7 @@ func (h *harness) live(lives *sync.WaitGroup, ctx, faults context.Context) {
 
 // awaitUp waits until every worker is up, for some time.
 func (h *harness) awaitUp(ctx context.Context) {
-	for end := time.Now().Add(warmUp); time.Now().Before(end) && ctx.Err() == nil; sleep(ctx, 100*time.Millisecond) {
+	for end := time.Now().Add(warmUp); time.Now().Before(end) && ctx.Err() == nil; proof.Sleep(ctx, 100*time.Millisecond) {
 		up := 0
 		for _, w := range h.workers {
 			if w.asked() != "" {
@@ -196,11 +197,11 @@ func (h *harness) awaitUp(ctx context.Context) {
 // disturbBroker plays the broker's lane.
 func (h *harness) disturbBroker(ctx context.Context) {
 	for _, f := range h.trial.plan.broker {
-		if sleep(ctx, f.after); ctx.Err() != nil {
+		if proof.Sleep(ctx, f.after); ctx.Err() != nil {
 			return
 		}
 		if err := h.cluster.restart(ctx, f.lasts); err != nil {
-			h.findings.note("the broker does not come back: %v", err)
+			h.findings.Note("the broker does not come back: %v", err)
 			return
 		}
 		h.count(restart)
@@ -210,7 +211,7 @@ func (h *harness) disturbBroker(ctx context.Context) {
 // awaitSpan waits until the time is over. A control is over when it has found what it is there for.
 func (h *harness) awaitSpan(ctx context.Context) {
 	for end := time.Now().Add(h.trial.span); time.Now().Before(end) && ctx.Err() == nil && !h.enough(); {
-		sleep(ctx, 200*time.Millisecond)
+		proof.Sleep(ctx, 200*time.Millisecond)
 	}
 }
 
@@ -234,9 +235,9 @@ func (h *harness) counted(kinds ...faultKind) (sum int) {
 
 // tell says how it goes, while ctx lasts.
 func (h *harness) tell(ctx context.Context) {
-	for sleep(ctx, sayEvery); ctx.Err() == nil; sleep(ctx, sayEvery) {
+	for proof.Sleep(ctx, sayEvery); ctx.Err() == nil; proof.Sleep(ctx, sayEvery) {
 		c := h.reader.counts()
-		say("%s %3.0fs: %d transfers, %d of %d records checked, %d wrong; %d kills, %d pauses, %d cuts, %d restarts", h.trial.name, time.Since(h.began).Seconds(),
+		proof.Say("%s %3.0fs: %d transfers, %d of %d records checked, %d wrong; %d kills, %d pauses, %d cuts, %d restarts", h.trial.name, time.Since(h.began).Seconds(),
 			h.load.sent.Load(), c.Records, outputs(h.load.sent.Load()), c.wrong(),
 			h.counted(kill, stepKill), h.counted(pause, stepStop), h.counted(cut), h.counted(restart))
 	}

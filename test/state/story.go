@@ -8,6 +8,7 @@ import (
 
 	"ravenswood.dev/internal/admin"
 	"ravenswood.dev/internal/engine"
+	"ravenswood.dev/test/proof"
 )
 
 const (
@@ -21,7 +22,7 @@ func restoreStory(ctx context.Context, h *harness) {
 	for i := 0; ctx.Err() == nil; i++ {
 		before, after := h.workers[i%workerCount], h.workers[(i+1)%workerCount]
 		if err := h.tellOfRestore(ctx, d, before, after); err != nil && ctx.Err() == nil {
-			h.findings.note("%s hands over to %s: %v", before.id, after.id, err)
+			h.findings.Note("%s hands over to %s: %v", before.id, after.id, err)
 			return
 		}
 	}
@@ -43,13 +44,13 @@ func (h *harness) tellOfRestore(ctx context.Context, d draw, before, after *work
 	}
 	p, err := h.succeed(ctx, t, after)
 	if p != nil {
-		defer p.kill()
+		defer p.Kill()
 	}
 	// Whatever has happened: everybody would wait for the markers.
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), storyPatience)
 	defer cancel()
 	if err = errors.Join(err, write(patience)); err == nil {
-		sleep(ctx, storyLook)
+		proof.Sleep(ctx, storyLook)
 		h.count(kill)
 	}
 	return err
@@ -64,8 +65,8 @@ func (h *harness) dieInCommit(ctx context.Context, w *worker, count int) (*trans
 	if err != nil {
 		return nil, err
 	}
-	defer p.kill()
-	if !p.reached(ctx, f.kind, w.up) {
+	defer p.Kill()
+	if !reached(ctx, p, f.kind, w.up) {
 		return nil, fmt.Errorf("start %s: its commit %d did not come", w.id, f.count)
 	}
 	h.count(f.kind)
@@ -73,7 +74,7 @@ func (h *harness) dieInCommit(ctx context.Context, w *worker, count int) (*trans
 }
 
 // succeed starts a worker in the place of one that is gone, and returns when it knows how far it has to restore.
-func (h *harness) succeed(ctx context.Context, t *transaction, w *worker) (*process, error) {
+func (h *harness) succeed(ctx context.Context, t *transaction, w *worker) (*proof.Process, error) {
 	ctx, cancel := context.WithTimeout(ctx, storyPatience)
 	defer cancel()
 	if err := t.leave(ctx, h.load.client); err != nil {
@@ -83,7 +84,7 @@ func (h *harness) succeed(ctx context.Context, t *transaction, w *worker) (*proc
 	if err != nil {
 		return nil, err
 	}
-	address, err := p.firstLine(ctx)
+	address, err := p.FirstLine(ctx)
 	if err != nil {
 		return p, err
 	}
@@ -94,7 +95,7 @@ func (h *harness) succeed(ctx context.Context, t *transaction, w *worker) (*proc
 // awaitTargets waits until a worker has all tasks and knows of each how far to restore it: it has asked the log for ends,
 // and does not do so again.
 func awaitTargets(ctx context.Context, worker *admin.Client) error {
-	for ; ctx.Err() == nil; sleep(ctx, 20*time.Millisecond) {
+	for ; ctx.Err() == nil; proof.Sleep(ctx, 20*time.Millisecond) {
 		if s, err := worker.Status(ctx); err == nil && targetsKnown(s) {
 			return nil
 		}

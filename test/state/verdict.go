@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"ravenswood.dev/test/proof"
 )
 
 // conclude judges. A control is good when it found what it is there for.
@@ -12,7 +14,7 @@ func (h *harness) conclude(err error) *result {
 		Run: h.trial.name, Broker: h.o.broker, Seed: h.o.seed, Negative: h.trial.breaks,
 		Kills: h.counted(kill, stepKill), Pauses: h.counted(pause, stepStop), Cuts: h.counted(cut), Restarts: h.counted(restart),
 		NotUp: h.notUp.Load(), Alone: h.alone.Load(), DeadLetters: h.letters, Money: h.money,
-		Seconds: tenths(time.Since(h.began)), Findings: h.findings.first(),
+		Seconds: tenths(time.Since(h.began)), Findings: h.findings.First(),
 	}
 	if h.load != nil {
 		r.Transfers = h.load.sent.Load()
@@ -31,7 +33,7 @@ func (h *harness) conclude(err error) *result {
 	if !r.OK {
 		r.Again = h.o.command(h.trial)
 	}
-	say("%s on %s: %d transfers, %d records, %d wrong, ok: %v", r.Run, r.Broker, r.Transfers, r.Records, r.wrong(), r.OK)
+	proof.Say("%s on %s: %d transfers, %d records, %d wrong, ok: %v", r.Run, r.Broker, r.Transfers, r.Records, r.wrong(), r.OK)
 	return r
 }
 
@@ -47,7 +49,7 @@ const explainLines = 12
 // explain says what somebody needs who has to find out why.
 func (h *harness) explain(r *result) {
 	for _, line := range r.Findings {
-		say("found: %s", line)
+		proof.Say("found: %s", line)
 	}
 	var logs []string
 	for _, w := range h.workers {
@@ -58,10 +60,10 @@ func (h *harness) explain(r *result) {
 	}
 	if !r.OK {
 		for _, file := range logs {
-			say("last lines of %s:\n%s", file, lastLines(file))
+			proof.Say("last lines of %s:\n%s", file, lastLines(file))
 		}
 	}
-	say("kept %s; again: %s", h.dir, h.o.command(h.trial))
+	proof.Say("kept %s; again: %s", h.dir, h.o.command(h.trial))
 }
 
 func lastLines(file string) string {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"ravenswood.dev/test/proof"
 )
 
 // worker is one of those that run the bank: a process that dies and is started again, always under the same id, on the
@@ -16,9 +18,9 @@ type worker struct {
 	proxy *proxy
 
 	mu    sync.Mutex
-	p     *process // GUARDED_BY(mu); nil before the first life
-	admin string   // address of the living process; empty while it comes up; GUARDED_BY(mu)
-	ended bool     // no further life; GUARDED_BY(mu)
+	p     *proof.Process // GUARDED_BY(mu); nil before the first life
+	admin string         // address of the living process; empty while it comes up; GUARDED_BY(mu)
+	ended bool           // no further life; GUARDED_BY(mu)
 }
 
 const (
@@ -36,13 +38,13 @@ func newWorker(h *harness, number int) (*worker, error) {
 func (w *worker) log() string { return filepath.Join(w.h.dir, w.id+".log") }
 
 // start begins a life with an order; empty is none.
-func (w *worker) start(at string) (*process, error) {
+func (w *worker) start(at string) (*proof.Process, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
 		return nil, context.Canceled
 	}
-	p, err := start("worker", w.log(), envDir+"="+filepath.Join(w.h.dir, w.id), envAddr+"="+w.proxy.addr, envID+"="+w.id,
+	p, err := proof.Start("worker", w.log(), envDir+"="+filepath.Join(w.h.dir, w.id), envAddr+"="+w.proxy.addr, envID+"="+w.id,
 		envUnsafe+"="+w.h.trial.unsafeJSON(), envAt+"="+at)
 	w.p, w.admin = p, ""
 	return p, err
@@ -50,7 +52,7 @@ func (w *worker) start(at string) (*process, error) {
 
 // live plays a lane while faults lasts, then keeps the worker alive while ctx does.
 func (w *worker) live(ctx, faults context.Context, lane []fault) {
-	var p *process
+	var p *proof.Process
 	for _, f := range lane {
 		if p == nil {
 			p, _ = w.start(f.at()) // await tries again
@@ -67,19 +69,19 @@ func (w *worker) live(ctx, faults context.Context, lane []fault) {
 }
 
 // await lets a worker work for a while, and starts it again if it ends by itself.
-func (w *worker) await(ctx context.Context, p *process, d time.Duration, at string) *process {
+func (w *worker) await(ctx context.Context, p *proof.Process, d time.Duration, at string) *proof.Process {
 	over := time.After(d)
 	for ctx.Err() == nil {
 		if p == nil {
-			sleep(ctx, againAfter)
+			proof.Sleep(ctx, againAfter)
 			p, _ = w.start(at)
 			continue
 		}
 		select {
-		case admin := <-p.said:
+		case admin := <-p.Said():
 			w.up(admin)
-		case <-p.dead:
-			if p.killedItself() {
+		case <-p.Dead():
+			if p.Signalled() {
 				return p // at its step: suffer finds it
 			}
 			w.diedAlone(p)
@@ -100,7 +102,7 @@ func (w *worker) up(admin string) {
 
 // diedAlone is for a life that nobody ended. While it comes up the broker may be out of reach; once it works that is no
 // reason.
-func (w *worker) diedAlone(p *process) {
+func (w *worker) diedAlone(p *proof.Process) {
 	w.mu.Lock()
 	wasUp, ended := w.admin != "", w.ended
 	w.mu.Unlock()
@@ -108,30 +110,30 @@ func (w *worker) diedAlone(p *process) {
 	case ended:
 	case wasUp:
 		w.h.alone.Add(1)
-		w.h.findings.note("%s ended by itself: %v (see its log)", w.id, p.err)
+		w.h.findings.Note("%s ended by itself: %v (see its log)", w.id, p.Err())
 	default:
 		w.h.notUp.Add(1)
 	}
 }
 
 // suffer does to a worker what its lane says. It returns the process that goes on, nil if none does.
-func (w *worker) suffer(ctx context.Context, p *process, f fault) *process {
+func (w *worker) suffer(ctx context.Context, p *proof.Process, f fault) *proof.Process {
 	if p == nil {
 		return nil
 	}
 	switch f.kind {
 	case kill:
-		p.kill()
+		p.Kill()
 		w.h.count(f.kind)
-		sleep(ctx, f.lasts)
+		proof.Sleep(ctx, f.lasts)
 		return nil
 	case pause:
-		p.suspend()
-		sleep(ctx, f.lasts)
-		p.resume()
+		p.Suspend()
+		proof.Sleep(ctx, f.lasts)
+		p.Resume()
 	case cut:
 		w.proxy.cut(f.how)
-		sleep(ctx, f.lasts)
+		proof.Sleep(ctx, f.lasts)
 		w.proxy.heal()
 	case stepKill, stepStop:
 		w.sufferStep(ctx, p, f)
@@ -142,29 +144,29 @@ func (w *worker) suffer(ctx context.Context, p *process, f fault) *process {
 }
 
 // sufferStep waits until a worker does to itself what it was told.
-func (w *worker) sufferStep(ctx context.Context, p *process, f fault) {
-	defer p.kill()
+func (w *worker) sufferStep(ctx context.Context, p *proof.Process, f fault) {
+	defer p.Kill()
 	if !w.reached(ctx, p, f) {
 		return
 	}
 	w.h.count(f.kind)
 	if f.kind == stepStop {
-		sleep(ctx, f.lasts)
-		p.resume()
-		sleep(ctx, zombieTime)
+		proof.Sleep(ctx, f.lasts)
+		p.Resume()
+		proof.Sleep(ctx, zombieTime)
 		return
 	}
-	sleep(ctx, f.lasts)
+	proof.Sleep(ctx, f.lasts)
 }
 
-func (w *worker) reached(ctx context.Context, p *process, f fault) bool {
+func (w *worker) reached(ctx context.Context, p *proof.Process, f fault) bool {
 	limit := stepPatience
 	if f.kind == stepKill {
 		limit = killPatience
 	}
 	ctx, over := context.WithTimeout(ctx, limit)
 	defer over()
-	return p.reached(ctx, f.kind, w.up)
+	return reached(ctx, p, f.kind, w.up)
 }
 
 // asked is the address of the admin API, empty if it is not up.
@@ -183,7 +185,7 @@ func (w *worker) stop(bound time.Duration) error {
 	if p == nil {
 		return nil
 	}
-	if err := p.stop(bound); err != nil {
+	if err := p.Stop(bound); err != nil {
 		return fmt.Errorf("%s: %w", w.id, err)
 	}
 	return nil
@@ -196,14 +198,24 @@ func (w *worker) end() {
 	w.ended = true
 	w.mu.Unlock()
 	if p != nil {
-		p.kill()
+		p.Kill()
 	}
 	w.proxy.close()
 }
 
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
+// reached waits until a process has killed itself, or says that it stops itself. What it says before that is for up.
+func reached(ctx context.Context, p *proof.Process, how faultKind, up func(string)) bool {
+	for {
+		select {
+		case <-p.Dead():
+			return how == stepKill && p.Signalled()
+		case line := <-p.Said():
+			if line == proof.Stops {
+				return true
+			}
+			up(line)
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
