@@ -42,7 +42,9 @@ func (t *Transactor) endPredecessors(ctx context.Context) {
 	for _, id := range t.predecessors(bound) {
 		if err := t.endTransactionsOf(bound, id); err != nil {
 			t.cfg.logger().Warn("the transaction of a worker that is gone is open until it times out", "group", t.cfg.Group, "worker", id, "err", err)
+			continue
 		}
+		t.cfg.logger().Info("what a worker that is gone had open has ended", "group", t.cfg.Group, "worker", id)
 	}
 }
 
