@@ -125,6 +125,10 @@ func anyTime(r *rig) {
 	e, stop = r.run(p, "a")
 	send("k0", tomorrow)
 	r.await("a record of tomorrow, where the topic takes it", func() bool { return r.counts()["k0"] == 4 })
+	r.await("a status that says so", func() bool { st := e.Status(); return len(st.Ahead(time.Now())) == 1 })
+	if st := e.Status(); len(st.Ahead(tomorrow)) != 0 {
+		t.Errorf("ahead tomorrow are %q", st.Ahead(tomorrow))
+	}
 	for _, topic := range []string{"inner", "t.count.changelog"} {
 		records := r.read(topic)
 		if last := newest(records); !kafka.EventTime(last).Equal(tomorrow) || time.Since(last.Timestamp).Abs() > 10*time.Minute {

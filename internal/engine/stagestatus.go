@@ -192,6 +192,22 @@ func (s *Status) Restoring() (all []string) {
 	return all
 }
 
+// aheadMost is how far stream time may be ahead of the clock: as far as clocks of machines that send are off.
+const aheadMost = 10 * time.Minute
+
+// Ahead lists the tasks whose stream time is far ahead of the clock: records after the one that says so may be too late for
+// their windows.
+func (s *Status) Ahead(now time.Time) (all []string) {
+	for _, st := range s.Stages {
+		for _, t := range st.Tasks {
+			if t.StreamTime != nil && t.StreamTime.Sub(now) > aheadMost {
+				all = append(all, fmt.Sprintf("stage %s partition %d is at %s", st.Stage, t.Partition, t.StreamTime.UTC().Format(time.RFC3339)))
+			}
+		}
+	}
+	return all
+}
+
 // addLate adds what the late step has counted.
 func (b *BoltStatus) addLate(c *stage.Counts) {
 	b.Records += c.Records.Load()

@@ -54,6 +54,19 @@ func restoring(s engine.Status) []admin.Condition {
 	}}
 }
 
+// inFuture tells which tasks of a topology were taken into the future by a record.
+func inFuture(s engine.Status, now time.Time) []admin.Condition {
+	tasks := s.Ahead(now)
+	if len(tasks) == 0 {
+		return nil
+	}
+	return []admin.Condition{{
+		Code: "stream-time-ahead", Title: fmt.Sprintf("stream time of topology %q is ahead of the clock", s.Topology),
+		Text: strings.Join(tasks, "; ") + ": a record said so, and what comes after it may be too late for its windows",
+		Hint: "keep such times out by an expression, then `raven table reset` begins anew (docs/concepts/state.md, Time)",
+	}}
+}
+
 // brokerNumbers counts what the embedded broker does. It implements prometheus.Collector.
 type brokerNumbers struct {
 	broker *broker.Broker

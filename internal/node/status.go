@@ -37,6 +37,7 @@ func (n *Node) nodeStatus() admin.NodeStatus {
 	s.Conditions = conditions(n.broker)
 	for _, r := range n.topologies {
 		s.Conditions = append(s.Conditions, restoring(r.status())...)
+		s.Conditions = append(s.Conditions, inFuture(r.status(), time.Now())...)
 	}
 	if err := n.Ready(); err != nil {
 		s.Ready = err.Error()

@@ -210,6 +210,8 @@ func TestTime(t *testing.T) {
 		{"of two fields", `time: 'event.day + " " + event.hour'`, `{"day":"2010-12-01","hour":"08:26"}`, "2010-12-01T08:26:00Z"},
 		{"the record as it came in", `{time: event.at, remove: [at]}`, `{"at":0}`, "1970-01-01T00:00:00Z"},
 		{"a field that is missing", `time: event.?at`, `{}`, "2026-01-02T03:04:05Z"},
+		{"a time that can be believed", `time: 'timestamp(event.at) < time + duration("1h") ? timestamp(event.at) : time'`, `{"at":"2026-01-02T03:00:00Z"}`, "2026-01-02T03:00:00Z"},
+		{"a time that cannot", `time: 'timestamp(event.at) < time + duration("1h") ? timestamp(event.at) : time'`, `{"at":"2036-01-02T03:00:00Z"}`, "2026-01-02T03:04:05Z"},
 		{"null", `time: event.at`, `{"at":null}`, "2026-01-02T03:04:05Z"},
 		{"unreadable", `time: event.at`, `{"at":"12/1/2010 8:26"}`, ""},
 		{"before 1970", `time: event.at`, `{"at":-1}`, ""},
