@@ -24,7 +24,7 @@ func TestTheSameOnApacheKafka(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kafka, err := apache.Start(t.Context(), apache.Options{Dir: t.TempDir()})
 			must(t, err)
-			defer kafka.Close() //nolint:errcheck // it ends with the test anyway
+			defer func() { _ = kafka.Close() }() // it ends with the test anyway
 			do(t, newWorld(t, kafka.Addrs()...))
 		})
 	}

@@ -56,7 +56,7 @@ func TestCountsGoOnAfterARestartOnApacheKafka(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer kafka.Close() //nolint:errcheck // it ends with the test anyway
+	defer func() { _ = kafka.Close() }() // it ends with the test anyway
 	restart(t, kafka.Addrs()...)
 }
 
