@@ -105,9 +105,12 @@ func up(t *testing.T, options node.Options) *node.Node {
 	return n
 }
 
+// await waits until everything has come out. It gives up when nothing moves for a minute: how long all of it takes says
+// more about the machine.
 func await(t *testing.T, n *node.Node) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Minute)
+	var moved int64
+	var deadline time.Time
 	for {
 		done, err := n.Done(t.Context())
 		if err != nil {
@@ -115,6 +118,9 @@ func await(t *testing.T, n *node.Node) {
 		}
 		if done {
 			return
+		}
+		if now := moves(n); deadline.IsZero() || now != moved {
+			moved, deadline = now, time.Now().Add(time.Minute)
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("it does not come to its end: %+v", n.Status().Topologies)
@@ -125,6 +131,14 @@ func await(t *testing.T, n *node.Node) {
 		case <-time.After(50 * time.Millisecond): // a poll: the node is at work
 		}
 	}
+}
+
+// moves counts the records that were read and written so far.
+func moves(n *node.Node) (all int64) {
+	for _, t := range n.Status().Topologies {
+		all += t.In + t.Out
+	}
+	return all
 }
 
 func readTopic(t *testing.T, cfg kafka.Config, topic string, visit func(*kgo.Record)) {
