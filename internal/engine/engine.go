@@ -189,6 +189,7 @@ func (e *Engine) runAll(ctx context.Context) error {
 	around.Go(func() { e.watchStable(live) })
 	around.Go(func() { e.purge(live) })
 	around.Go(func() { e.watchHorizon(live) })
+	around.Go(func() { e.globals.watch(live) })
 	around.Go(func() { e.snapshots.run(live) })
 	around.Go(func() { e.keeper.run(live) })
 	drain := make(chan struct{})

@@ -23,6 +23,8 @@ type globals struct {
 	mu       sync.Mutex
 	tables   map[string]*globalTable // by topic; GUARDED_BY(mu)
 	follower *kafka.Follower         // GUARDED_BY(mu)
+	failed   error                   // GUARDED_BY(mu)
+	broken   chan struct{}           // closed when failed is set
 	came     chan struct{}           // closed and made anew when something was read; GUARDED_BY(mu)
 }
 
@@ -37,7 +39,7 @@ type globalTable struct {
 }
 
 func newGlobals(e *Engine) *globals {
-	return &globals{engine: e, tables: make(map[string]*globalTable), came: make(chan struct{})}
+	return &globals{engine: e, tables: make(map[string]*globalTable), came: make(chan struct{}), broken: make(chan struct{})}
 }
 
 func (t *globalTable) cursor(n int32) string { return t.plan.Store.Name + "@" + strconv.Itoa(int(n)) }
@@ -159,17 +161,35 @@ func (g *globals) apply(b kafka.Batch) error {
 			changes = append(changes, store.Change{Store: t.plan.Store.Name, Key: r.Key, Value: r.Value, Time: r.Timestamp})
 		}
 	}
-	if err := t.state.Load(t.plan.Store.Name, changes, 0); err != nil {
-		return err
+	err := t.state.Load(t.plan.Store.Name, changes, 0)
+	if err == nil {
+		err = t.state.Load(t.cursor(b.Partition), nil, b.Next)
 	}
-	if err := t.state.Load(t.cursor(b.Partition), nil, b.Next); err != nil {
+	if err != nil {
+		g.fail(t, err)
 		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.wake()
+	return nil
+}
+
+// wake is called with mu held.
+func (g *globals) wake() {
 	close(g.came)
 	g.came = make(chan struct{})
-	return nil
+}
+
+// fail stops the topology: workers must not go on for ever with a table that stands still.
+func (g *globals) fail(t *globalTable, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failed == nil {
+		g.failed = fmt.Errorf("write global table %q: %w", t.plan.Name, err)
+		close(g.broken)
+	}
+	g.wake()
 }
 
 // lost reads a table anew from which the log has deleted what was not read yet: it may hold keys that are deleted.
@@ -179,7 +199,7 @@ func (g *globals) lost(tp kafka.TopicPartition, _ int64) {
 	g.mu.Unlock()
 	g.engine.log.Warn("a global table does not fit its topic any more and is read anew", "table", t.plan.Name, "partition", tp.Partition)
 	if err := t.empty(time.Now()); err != nil {
-		g.engine.log.Error("a global table can't be emptied", "table", t.plan.Name, "err", err)
+		g.fail(t, err)
 		return
 	}
 	for other := range t.ends {
@@ -187,12 +207,26 @@ func (g *globals) lost(tp kafka.TopicPartition, _ int64) {
 	}
 }
 
+// watch stops the topology when a table can't be written.
+func (g *globals) watch(ctx context.Context) {
+	select {
+	case <-g.broken:
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.engine.fail(g.failed)
+	case <-ctx.Done():
+	}
+}
+
 // awaitWhole waits until everything that was committed when the tables were opened is in them.
 func (g *globals) awaitWhole(ctx context.Context) error {
 	for {
 		g.mu.Lock()
-		came := g.came
+		came, failed := g.came, g.failed
 		g.mu.Unlock()
+		if failed != nil {
+			return failed
+		}
 		if g.whole() {
 			return nil
 		}

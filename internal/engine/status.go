@@ -98,6 +98,9 @@ func (e *Engine) Status() Status {
 	}
 	var oldest *oldestEntry
 	for _, w := range e.workers {
+		if f, ok := w.failing.look(now); ok {
+			st.Failing = append(st.Failing, f)
+		}
 		snap := w.snapshot.Load()
 		if snap == nil {
 			continue
@@ -214,6 +217,7 @@ type Status struct {
 	ParkedKeys  []ParkedKey      `json:"parkedKeys,omitempty"`
 	Oldest      *Oldest          `json:"oldest,omitempty"`
 	Restarts    int64            `json:"restarts"` // times a worker began again from the last commit
+	Failing     []Failing        `json:"failing,omitempty"`
 	CommitP50   float64          `json:"commitP50Millis"`
 	CommitP99   float64          `json:"commitP99Millis"`
 	Tasks       []TaskStatus     `json:"tasks"`

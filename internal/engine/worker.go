@@ -33,6 +33,7 @@ type worker struct {
 	looked        chan struct{} // capacity 1: the log was looked at, see horizon
 
 	lanes    sync.WaitGroup // of the session in being
+	failing  failing
 	snapshot atomic.Pointer[snapshot]
 }
 
@@ -94,6 +95,7 @@ func (w *worker) run(ctx context.Context) error {
 		}
 		w.engine.relearnLimits(ctx, err)
 		w.engine.restarts.Add(1)
+		w.failing.note(w.number, err, time.Now())
 		if time.Since(began) > 10*time.Second {
 			pause = 100 * time.Millisecond
 		}
