@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,25 @@ func anyTime(r *rig) {
 	if n := e.Status().Restarts; n != 0 {
 		t.Errorf("%d restarts", n)
 	}
+}
+
+// A program that takes microseconds for milliseconds writes times of the year 56000, where the topic takes them.
+func TestARecordReadWithATimeThatCannotBeIsADeadLetter(t *testing.T) {
+	r, p := newRig(t), counted()
+	r.ensure(p)
+	e, stop := r.run(p, "a")
+	at := strconv.FormatInt(time.Now().UnixMicro(), 10)
+	r.sendAll(r.client(), &kgo.Record{Topic: "in", Key: []byte("k0"), Value: []byte("1"), Headers: []kgo.RecordHeader{{Key: "raven-time", Value: []byte(at)}}})
+	letter, err := deadletter.Parse(r.awaitOut("t.dead-letters", 1)[0])
+	if err != nil || letter.Bolt != "in" || !strings.Contains(letter.Err, "not between 1970 and 2262") {
+		t.Errorf("letter %+v, %v", letter.Cause, err)
+	}
+	r.send(1, 1)
+	r.awaitCounts(1, 1)
+	if n := e.Status().Restarts; n != 0 {
+		t.Errorf("%d restarts", n)
+	}
+	stop()
 }
 
 func newest(records []*kgo.Record) (last *kgo.Record) {
