@@ -51,3 +51,27 @@ func TestExamplesOfTheRepositoryAreFreeOfProblems(t *testing.T) {
 		})
 	}
 }
+
+// TestFilesAndTransformSayTimes: the warnings of records of the past go by what these two say of their settings.
+func TestFilesAndTransformSayTimes(t *testing.T) {
+	const head = "apiVersion: ravenswood.dev/v1alpha1\nkind: Topology\nmetadata: {name: t}\nspec:\n"
+	for text, want := range map[string]int{
+		"  spouts: {in: {file: {path: a.jsonl, time: at}}}\n  bolts: {b: {from: in, transform: {set: {x: '1'}}}}\n":       1,
+		"  spouts: {in: {file: {path: a.jsonl}}}\n  bolts: {b: {from: in, transform: {set: {x: '1'}}}}\n":                 0,
+		"  spouts: {in: {file: {path: a.jsonl}}}\n  bolts: {b: {from: in, transform: {set: {x: '1'}, time: event.at}}}\n": 1,
+		"  spouts: {in: {topic: {name: a}}}\n  bolts: {b: {from: in, transform: {set: {x: '1'}, time: event.at}}}\n":      0,
+	} {
+		reg := all.Components()
+		set, problems := manifest.Parse("t.yaml", "", []byte(head+text+"  sinks: {out: {from: b, topic: {name: results}}}\n"), reg)
+		_, more := topology.Build(set, reg)
+		got := 0
+		for _, p := range append(problems, more...) {
+			if p.Code == topology.CodeSinkForgets {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%s\ngot %d warnings, want %d: %v", text, got, want, more)
+		}
+	}
+}
