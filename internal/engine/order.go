@@ -93,6 +93,39 @@ func (s *session) releaseStarved() {
 	}
 }
 
+// settled says whether a session that reads no more has done everything that it can. Records that wait for those of another
+// input, which is not read any more either, are left to the next start.
+func (s *session) settled(now time.Time) bool {
+	if s.committing != nil || s.written || len(s.outbox) > 0 {
+		return false
+	}
+	left := 0
+	for _, u := range s.units {
+		left += u.stuck(now)
+	}
+	return s.inHand == left
+}
+
+// stuckAfter is how long a unit waits for an input before nothing is expected of it: what was on its way when reading
+// ended has come, and the log was looked at.
+const stuckAfter = 500 * time.Millisecond
+
+// stuck is how many records of a unit wait for another input, if that is all they wait for.
+func (u *unit) stuck(now time.Time) (records int) {
+	if u.phase != operating || u.starved.IsZero() || now.Sub(u.starved) < stuckAfter {
+		return 0
+	}
+	for _, t := range u.inputs {
+		for _, e := range t.ring {
+			if e.status != done {
+				return 0
+			}
+		}
+		records += len(t.ring)
+	}
+	return records
+}
+
 // pressedPoll is how many records of starved inputs are read at once while the worker has as much in hand as it may.
 const pressedPoll = 512
 

@@ -113,6 +113,37 @@ func wantInOrder(t *testing.T, out []*kgo.Record) {
 	}
 }
 
+// The second input has a record of a transaction that is not decided, so those of the first wait. Whoever is asked to stop
+// then does not wait for it: nothing more is read.
+func TestAStopDoesNotWaitForAnInputThatIsNotReadAnyMore(t *testing.T) {
+	r, p := newRig(t), sequenced()
+	p.Drain = time.Minute
+	r.ensure(p)
+	undecided := r.client(kgo.TransactionalID("writer"))
+	if err := undecided.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	record := func(topic string, at int64) *kgo.Record {
+		return &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte(`{}`), Timestamp: time.UnixMilli(at)}
+	}
+	r.sendAll(undecided, record("other", 1))
+	r.sendAll(r.client(), record("in", 2))
+	e, stop := r.run(p, "a")
+	r.await("the record is in hand", func() bool { return e.Status().InFlight == 1 })
+	began := time.Now()
+	stop()
+	if took := time.Since(began); took > 8*time.Second { // less than an input is waited for
+		t.Errorf("stopped after %v", took)
+	}
+	if err := undecided.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	_, stop = r.run(p, "a")
+	out := r.awaitOut("out", 2)
+	stop()
+	wantInOrder(t, out)
+}
+
 // Each record of the second input is on the log before the younger one of the first is written, but nothing says that it is
 // read before: whoever goes on because an input has nothing here must know that the log has nothing either.
 func TestAnInputIsWaitedForUntilTheLogWasLookedAt(t *testing.T) {

@@ -147,7 +147,7 @@ func (s *session) loop(ctx, live context.Context) error {
 	for {
 		if drained == nil {
 			s.startPoll(live)
-		} else if s.inHand == 0 && s.committing == nil && !s.written && len(s.outbox) == 0 {
+		} else if s.settled(time.Now()) {
 			s.leaving = true
 			return nil
 		}
