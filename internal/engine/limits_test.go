@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -220,7 +222,7 @@ func (h *hoarder) Open(ctx processor.Context) error {
 
 func (h *hoarder) Process(_ int, r *record.Record) error {
 	e, _ := h.store.Get(r.Key)
-	e.Value, e.Time = append(e.Value[:len(e.Value):len(e.Value)], r.Value...), r.Time
+	e.Value, e.Time = append(slices.Clip(e.Value), r.Value...), r.Time
 	h.store.Put(r.Key, e)
 	h.c.Emit(0, &record.Record{Key: r.Key, Value: fmt.Appendf(nil, `{"count":%d}`, len(e.Value)/len(r.Value)), Time: r.Time})
 	return nil

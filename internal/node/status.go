@@ -38,6 +38,7 @@ func (n *Node) nodeStatus() admin.NodeStatus {
 	for _, r := range n.topologies {
 		s.Conditions = append(s.Conditions, restoring(r.status())...)
 		s.Conditions = append(s.Conditions, inFuture(r.status(), time.Now())...)
+		s.Conditions = append(s.Conditions, failing(r.status())...)
 	}
 	if err := n.Ready(); err != nil {
 		s.Ready = err.Error()

@@ -44,7 +44,7 @@ func TestAnEntryAboveWhatItsChangelogTakesIsUndone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer state.Close() //nolint:errcheck // in memory
+	defer state.Close()
 	def := component.DefineProcessor[nothing](component.Spec{Name: "keeper"}, nil, nil,
 		func(*nothing, component.Env) (processor.Processor, error) { return &keeper{}, nil })
 	plan := &topology.Plan{

@@ -30,7 +30,7 @@ func TestAnEntryAboveTheLimitIsFoundIfItStands(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close() //nolint:errcheck // in memory
+			defer s.Close()
 			s.Limit("bounded", 10)
 			s.Limit("nobody", 10)
 			s.Mark()
