@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"slices"
 	"strings"
 	"testing"
 	"time"
