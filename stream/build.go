@@ -3,6 +3,7 @@ package stream
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
@@ -52,12 +53,20 @@ func (b *built) check(t *Topology) {
 	plans, problems := topology.Build(b.set(t.name, nil), b.registry)
 	for _, p := range problems {
 		if p.Severity == manifest.SeverityError {
-			t.problems = append(t.problems, Problem{Code: p.Code, Node: p.Path, Message: p.Message, Hint: p.Hint})
+			t.problems = append(t.problems, Problem{Code: p.Code, Node: p.Path, Message: p.Message, Hint: hintInGo(p)})
 		}
 	}
 	if len(plans) == 1 {
 		b.plan = plans[0]
 	}
+}
+
+// hintInGo says what to do in a program where the planner speaks of files.
+func hintInGo(p manifest.Problem) string {
+	if p.Code != topology.CodeCoPartitioning {
+		return p.Hint
+	}
+	return strings.Replace(p.Hint, "put a rekey bolt between one of them and the bolt", "call Repartition on one of the streams", 1)
 }
 
 // set is what the planner reads; change may set what belongs to running.

@@ -132,8 +132,7 @@ func same(a, b any) bool {
 	if a == nil || b == nil {
 		return false
 	}
-	ta := reflect.TypeOf(a)
-	return ta == reflect.TypeOf(b) && ta.Comparable() && a == b
+	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // encode never returns nil, which would mean that there is no key or value.

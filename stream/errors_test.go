@@ -15,6 +15,7 @@ type opaque struct{ A, B int }
 func TestWhatIsWrongIsToldAtBuildTime(t *testing.T) {
 	toOpaque := func(string) opaque { return opaque{} }
 	end := func(r stream.Record[string, string]) error { return nil }
+	idle := func(*stream.Context[string, string]) func(stream.Record[string, string]) error { return end }
 	for _, c := range []struct {
 		name, code, says string
 		write            func(topo *stream.Topology, s texts)
@@ -58,9 +59,43 @@ func TestWhatIsWrongIsToldAtBuildTime(t *testing.T) {
 			s.To(text("out").Partitions(3))
 			s.To(text("out").Partitions(4))
 		}},
-		{"a topic with two pairs of codecs", "topic-conflict", "read with other codecs too", func(topo *stream.Topology, s texts) {
+		{"a topic with two pairs of codecs", "topic-conflict", "used with other codecs too", func(topo *stream.Topology, s texts) {
 			s.ForEach(end)
 			stream.From(topo, numbers("in")).ForEach(func(stream.Record[string, int64]) error { return nil })
+		}},
+		{"a topic written with two pairs of codecs", "topic-conflict", `read topic "out": it is used with other codecs too: stream.stringCodec and stream.int64Codec, before stream.stringCodec and stream.stringCodec`, func(_ *stream.Topology, s texts) {
+			s.To(text("out"))
+			stream.MapValues(s, func(string) int64 { return 1 }).To(numbers("out"))
+		}},
+		{"a topic written as another is read", "topic-conflict", `read topic "in"`, func(_ *stream.Topology, s texts) {
+			stream.MapValues(s, func(string) int64 { return 1 }).To(numbers("in"))
+		}},
+		{"partitions below zero", "value-invalid", "-1 partitions", func(_ *stream.Topology, s texts) { s.To(text("out").Partitions(-1)) }},
+		{"versions kept for no time", "value-invalid", "Versioned wants a length of time", func(_ *stream.Topology, s texts) {
+			s.ToTable(stream.Versioned(0)).To(text("out"))
+		}},
+		{"a topology's name", "name-invalid", `read topology name "A b"`, func(topo *stream.Topology, _ texts) {
+			*topo = *stream.New("A b")
+			stream.From(topo, text("in")).ForEach(end)
+		}},
+		{"a name that is too long", "name-invalid", "it cannot be a name", func(_ *stream.Topology, s texts) {
+			s.ForEach(end, stream.Named(strings.Repeat("x", 101)))
+		}},
+		{"no store", "value-invalid", "one of the stores given to Uses is nil", func(_ *stream.Topology, s texts) {
+			var none *stream.KeyValueStore[string, string]
+			stream.Process(s, idle, stream.Uses(nil, none))
+		}},
+		{"a store without codecs", "codec-missing", `read store "mine"`, func(_ *stream.Topology, s texts) {
+			stream.Process(s, idle, stream.Uses(stream.NewStore[string, string]("mine", nil, nil)))
+		}},
+		{"a store's name", "name-invalid", `read store name "a b"`, func(_ *stream.Topology, s texts) {
+			stream.Process(s, idle, stream.Uses(stream.NewStore("a b", stream.String(), stream.String())))
+		}},
+		{"an option without use to a store", "option-unused", `read store "mine": it has no use for the option Versioned`, func(_ *stream.Topology, s texts) {
+			stream.Process(s, idle, stream.Uses(stream.NewStore("mine", stream.String(), stream.String(), stream.Versioned(time.Hour))))
+		}},
+		{"a window store that keeps nothing", "value-invalid", `read store "mine": it cannot keep entries for 0s`, func(_ *stream.Topology, s texts) {
+			stream.Process(s, idle, stream.Uses(stream.NewWindowStore("mine", stream.String(), stream.String(), 0)))
 		}},
 		{"co-partitioning that cannot be", "co-partitioning", "", func(topo *stream.Topology, s texts) {
 			other := stream.TableOf(topo, text("other").Partitions(5).Compacted())
@@ -136,6 +171,40 @@ func TestACodecGivenOnceServesEverywhere(t *testing.T) {
 	stream.Use(topo, stream.JSON[opaque]())
 	s := stream.MapValues(stream.From(topo, text("in")), func(v string) opaque { return opaque{A: len(v)} })
 	stream.GroupBy(s, func(_ string, v opaque) opaque { return v }).Reduce(func(a, _ opaque) opaque { return a })
+	if err := topo.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestProblemsSayWhatToWrite(t *testing.T) {
+	topo := stream.New("t")
+	s := stream.From(topo, text("three").Partitions(3))
+	other := stream.TableOf(topo, text("five").Partitions(5))
+	stream.Join(s, other, func(a, b string) string { return a + b }).To(text("out"))
+	says(t, topo.Check(), "call Repartition on one of the streams, or give them equally many partitions")
+
+	topo = stream.New("t")
+	sessions := stream.From(topo, text("in")).GroupByKey().Windowed(stream.Session(time.Minute))
+	stream.AggregateWindows(sessions, stream.Int64(), func() int64 { return 0 }, func(_, _ string, so int64) int64 { return so + 1 })
+	says(t, topo.Check(), "add the option Merging")
+}
+
+func says(t *testing.T, err error, hint string) {
+	t.Helper()
+	wrong, ok := errors.AsType[*stream.BuildError](err)
+	if !ok || !strings.Contains(wrong.Problems[0].Hint, hint) {
+		t.Errorf("check says %v, want %q", err, hint)
+	}
+}
+
+// A codec that cannot be compared may be declared twice, also within that of a window's key.
+func TestCodecsThatCannotBeComparedMayMeet(t *testing.T) {
+	topic := func() stream.TopicOf[stream.Windowed[string], string] {
+		return stream.Topic("w", stream.WindowedKey[string](pickyCodec{}), stream.Codec[string](pickyCodec{}))
+	}
+	topo := stream.New("t")
+	a := stream.From(topo, topic())
+	a.Merge(stream.From(topo, topic())).To(stream.Topic("out", topic().Key(), topic().Value()))
 	if err := topo.Check(); err != nil {
 		t.Error(err)
 	}

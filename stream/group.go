@@ -7,6 +7,7 @@ import (
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/engine/aggregate"
 	"ravenswood.dev/internal/engine/processor"
+	"ravenswood.dev/internal/engine/window"
 	"ravenswood.dev/internal/record"
 )
 
@@ -60,10 +61,18 @@ func grouped[K, A any](t *Topology, op string, from []input, agg aggregate.Optio
 	return Table[K, A]{t: t, at: source{n, 0}, key: key, value: kept, from: &lookup{n: n}}
 }
 
+// hintOf says what to do about the only thing that windows of one kind want and those of others do not.
+func hintOf(agg aggregate.Options) string {
+	if w := agg.Window; w != nil && w.Kind == window.Session && agg.Merge == nil {
+		return "add the option Merging: a record between two sessions makes them one"
+	}
+	return ""
+}
+
 // aggregate adds an aggregate; what is wrong with it is a problem of the topology.
 func (t *Topology) aggregate(op string, from []input, agg aggregate.Options, out *shape, o options) *node {
 	if err := agg.Check(); err != nil {
-		t.problem(CodeValueInvalid, op, "", "read %s: %v", op, err)
+		t.problem(CodeValueInvalid, op, hintOf(agg), "read %s: %v", op, err)
 	}
 	n := &node{kind: boltNode, op: op, from: from, outs: []output{{shape: out, side: true}}}
 	n.shape = func() component.Shape {

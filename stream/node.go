@@ -136,7 +136,13 @@ func fan[K, V any](next []any) step[K, V] {
 // fanAny is fan where the types are not known.
 func (s *shape) fanAny(next []any) any { return s.same([][]any{next}) }
 
-var nodeName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`)
+// Names become parts of those of topics, stores and consumer groups: the rules are those of topology files.
+var (
+	nodeName     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$`)
+	topologyName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+)
+
+const nameMax = 100
 
 // add puts a node into the topology. Inputs of other topologies are a problem.
 func (t *Topology) add(n *node, o options) *node {
@@ -158,10 +164,14 @@ func (t *Topology) own(other *Topology, label string) {
 }
 
 func (t *Topology) checkName(label string, o options) {
-	if o.isNamed && !nodeName.MatchString(o.name) {
-		t.problem(CodeNameInvalid, label, "want letters, digits, '-' and '_'", "read name %q: a name cannot have such characters", o.name)
+	if o.isNamed && !goodName(o.name) {
+		t.problem(CodeNameInvalid, label, nameHint, "read name %q: it cannot be a name", o.name)
 	}
 }
+
+var nameHint = fmt.Sprintf("want letters, digits, '-' and '_', beginning and ending with a letter or digit, at most %d characters", nameMax)
+
+func goodName(name string) bool { return len(name) <= nameMax && nodeName.MatchString(name) }
 
 // label names a node in messages, also before it has a name.
 func (n *node) label() string {
@@ -183,4 +193,12 @@ func (t *Topology) codecID(c any) int {
 	}
 	t.codecIDs = append(t.codecIDs, c)
 	return len(t.codecIDs)
+}
+
+// codec is the codec of a number, nil of 0.
+func (t *Topology) codec(id int) any {
+	if id == 0 {
+		return nil
+	}
+	return t.codecIDs[id-1]
 }

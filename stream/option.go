@@ -31,18 +31,19 @@ const (
 )
 
 type options struct {
-	name       string
-	isNamed    bool
-	key, value any
-	memory     bool
-	ttl        time.Duration
-	versions   time.Duration
-	uses       []Store
-	latest     bool
-	final      bool
-	keeps      bool
-	merge      any
-	stem       string
+	name        string
+	isNamed     bool
+	key, value  any
+	memory      bool
+	ttl         time.Duration
+	versions    time.Duration
+	isVersioned bool
+	uses        []Store
+	latest      bool
+	final       bool
+	keeps       bool
+	merge       any
+	stem        string
 }
 
 // Named gives an operator a name: the one it has in plans, metrics and dead letters, and the name of its store and its
@@ -68,7 +69,7 @@ func TTL(d time.Duration) Option { return Option{optTTL, func(o *options) { o.tt
 // Versioned lets a table keep every version of an entry for so long, so that a join finds the one that was valid at the
 // event time of its record.
 func Versioned(retention time.Duration) Option {
-	return Option{optVersions, func(o *options) { o.versions = retention }}
+	return Option{optVersions, func(o *options) { o.versions, o.isVersioned = retention, true }}
 }
 
 // FromLatest begins at the end of the topic when the topology has never read it, instead of at its beginning.
@@ -89,6 +90,9 @@ func (t *Topology) read(op string, all []Option, takes ...optionKind) options {
 	}
 	if o.ttl < 0 || o.versions < 0 {
 		t.problem(CodeValueInvalid, op, "", "read %s: a length of time is below zero", op)
+	}
+	if o.isVersioned && o.versions == 0 {
+		t.problem(CodeValueInvalid, op, "say how long versions are kept", "read %s: Versioned wants a length of time", op)
 	}
 	return o
 }

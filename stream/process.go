@@ -3,12 +3,14 @@ package stream
 import (
 	"errors"
 	"log/slog"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"time"
 
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/engine/processor"
+	"ravenswood.dev/internal/engine/store"
 	"ravenswood.dev/internal/record"
 )
 
@@ -29,6 +31,7 @@ func KeepsKeys() Option { return Option{optKeeps, func(o *options) { o.keeps = t
 func Process[K, V, K2, V2 any](s Stream[K, V], open func(c *Context[K2, V2]) func(r Record[K, V]) error, opts ...Option) Stream[K2, V2] {
 	const op = "process"
 	o := s.t.read(op, opts, optUses, optKeeps, optKey, optValue)
+	o.uses = s.t.given(op, o.uses)
 	out := Stream[K2, V2]{t: s.t, key: codecOr[K2](s.t, op, o.key), value: codecOr[V2](s.t, op, o.value)}
 	as := shapeOf(s.t, out.key, out.value)
 	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: as, side: true}}}
@@ -43,12 +46,24 @@ func Process[K, V, K2, V2 any](s Stream[K, V], open func(c *Context[K2, V2]) fun
 	return out
 }
 
+// given leaves out stores that are nil, which are a problem.
+func (t *Topology) given(op string, stores []Store) []Store {
+	return slices.DeleteFunc(stores, func(s Store) bool {
+		nothing := s == nil || reflect.ValueOf(s).Kind() == reflect.Pointer && reflect.ValueOf(s).IsNil()
+		if nothing {
+			t.problem(CodeValueInvalid, op, "make it with NewStore or NewWindowStore first", "read %s: one of the stores given to Uses is nil", op)
+		}
+		return nothing
+	})
+}
+
 // owns gives stores that nobody has used yet to a node.
 func (t *Topology) owns(n *node, stores []Store) {
 	for _, s := range stores {
 		d := s.declaration()
 		if d.own == nil {
 			d.own = n
+			t.checkStore(n, d)
 		}
 		if d.own.t != t {
 			t.problem(CodeForeignStream, n.label(), "declare one for each topology", "read %s: the store %q is that of another topology", n.label(), d.spec.Name)
@@ -56,6 +71,22 @@ func (t *Topology) owns(n *node, stores []Store) {
 		if d.own == n && d.spec.Name == "" && len(stores) > 1 {
 			t.problem(CodeNameInvalid, n.label(), "give it a name", "read %s: one of its stores has no name", n.label())
 		}
+	}
+}
+
+// checkStore reports what is wrong with how a store of a processor was declared.
+func (t *Topology) checkStore(n *node, d *storeDecl) {
+	for _, kind := range d.unwanted {
+		t.problem(CodeOptionUnused, n.label(), "remove it", "read store %q: it has no use for the option %s", d.spec.Name, kind)
+	}
+	if !d.coded {
+		t.problem(CodeCodecMissing, n.label(), "give NewStore two codecs", "read store %q: it has no codec for its keys or its values", d.spec.Name)
+	}
+	if d.spec.Name != "" && !goodName(d.spec.Name) {
+		t.problem(CodeNameInvalid, n.label(), nameHint, "read store name %q: it cannot be a name", d.spec.Name)
+	}
+	if d.spec.Retention < 0 || d.spec.Kind == store.KindWindow && d.spec.Retention == 0 {
+		t.problem(CodeValueInvalid, n.label(), "", "read store %q: it cannot keep entries for %s", d.spec.Name, d.spec.Retention)
 	}
 }
 

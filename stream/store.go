@@ -3,6 +3,7 @@ package stream
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"ravenswood.dev/internal/engine/processor"
@@ -20,6 +21,9 @@ type storeDecl struct {
 	spec store.Spec
 	own  *node         // whose it is; nil until somebody uses it
 	full func() string // name in the plan
+
+	coded    bool // it has its codecs
+	unwanted []optionKind
 }
 
 // Access is the Context of a processor, as stores want it. Nobody else implements it, but package streamtest.
@@ -38,13 +42,18 @@ type KeyValueStore[K, V any] struct {
 // NewStore declares a store of one entry per key. It takes InMemory and TTL. Keys are visited in the order of their bytes.
 func NewStore[K, V any](name string, key Codec[K], value Codec[V], opts ...Option) *KeyValueStore[K, V] {
 	s := &KeyValueStore[K, V]{key: key, value: value}
-	s.decl.set(store.Spec{Name: name, Kind: store.KindKeyValue}, opts)
+	s.decl.set(store.Spec{Name: name, Kind: store.KindKeyValue}, opts, optMemory, optTTL)
+	s.decl.coded = key != nil && value != nil
 	return s
 }
 
-func (d *storeDecl) set(spec store.Spec, opts []Option) {
+func (d *storeDecl) set(spec store.Spec, opts []Option, takes ...optionKind) {
 	var o options
 	for _, option := range opts {
+		if !slices.Contains(takes, option.kind) {
+			d.unwanted = append(d.unwanted, option.kind)
+			continue
+		}
 		option.apply(&o)
 	}
 	d.spec = spec
@@ -126,8 +135,8 @@ type WindowStore[K, V any] struct {
 // NewWindowStore declares a store of one entry per key and time. It takes InMemory.
 func NewWindowStore[K, V any](name string, key Codec[K], value Codec[V], retention time.Duration, opts ...Option) *WindowStore[K, V] {
 	s := &WindowStore[K, V]{key: key, value: value}
-	s.decl.set(store.Spec{Name: name, Kind: store.KindWindow, Retention: retention}, opts)
-	s.decl.spec.Retention = retention
+	s.decl.set(store.Spec{Name: name, Kind: store.KindWindow, Retention: retention}, opts, optMemory)
+	s.decl.coded = key != nil && value != nil
 	return s
 }
 

@@ -7,7 +7,7 @@
 //	t := stream.New("wordcount")
 //	words := stream.FlatMapValues(stream.From(t, lines), strings.FieldsSeq)
 //	totals := stream.GroupBy(words, func(_, word string) string { return word }).Count(stream.Named("totals"))
-//	totals.Changes().To(counts)
+//	totals.To(counts)
 //	err := t.Run(ctx, stream.Options{})
 //
 // A Topology is written once, from one goroutine, and is fixed by its first Check, Plan or Run. Streams, tables and groups are
@@ -38,8 +38,9 @@ type Topology struct {
 	spouts   map[string]*node // by topic
 	sinks    map[string]*node // by topic
 	topics   map[string]*topicDecl
-	codecs   map[any]any // codec by type, as given to Use
-	codecIDs []any       // every codec met; its number is the index + 1
+	shapes   map[string][]*shape // how each topic is read and written
+	codecs   map[any]any         // codec by type, as given to Use
+	codecIDs []any               // every codec met; its number is the index + 1
 	problems []Problem
 
 	built *built // by the first Check, Plan or Run
@@ -47,10 +48,15 @@ type Topology struct {
 
 // New begins a topology.
 func New(name string) *Topology {
-	return &Topology{
+	t := &Topology{
 		name: name, spouts: map[string]*node{}, sinks: map[string]*node{},
-		topics: map[string]*topicDecl{}, codecs: map[any]any{},
+		topics: map[string]*topicDecl{}, shapes: map[string][]*shape{}, codecs: map[any]any{},
 	}
+	if len(name) > nameMax || !topologyName.MatchString(name) || strings.Contains(name, "..") {
+		t.problem(CodeNameInvalid, "", fmt.Sprintf("want lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit, at most %d characters", nameMax),
+			"read topology name %q: it cannot be part of the names of topics and groups", name)
+	}
+	return t
 }
 
 // Name is the name of the topology.

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"reflect"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func (o TopicOf[K, V]) Key() Codec[K] { return o.key }
 func (o TopicOf[K, V]) Value() Codec[V] { return o.value }
 
 // Partitions says how many partitions the topic has: it is made with them if it does not exist, and refused if it has
-// others.
+// others. 0 leaves it open.
 func (o TopicOf[K, V]) Partitions(n int) TopicOf[K, V] {
 	o.decl.partitions = n
 	return o
@@ -73,8 +74,12 @@ func (d topicDecl) spec() api.TopicSpec {
 	return s
 }
 
-// declare notes a topic and reports one that is declared in two ways.
-func (t *Topology) declare(d topicDecl) *topicDecl {
+// declare notes a topic and how its records are written, and reports one that is declared in two ways.
+func (t *Topology) declare(d topicDecl, as *shape) *topicDecl {
+	t.agree(d.name, as)
+	if d.partitions < 0 || d.retention < 0 {
+		t.problem(CodeValueInvalid, d.name, "", "read topic %q: %d partitions and a retention of %s: neither can be below zero", d.name, d.partitions, d.retention)
+	}
 	known, ok := t.topics[d.name]
 	if !ok {
 		t.topics[d.name] = &d
@@ -87,6 +92,25 @@ func (t *Topology) declare(d topicDecl) *topicDecl {
 		*known = d
 	}
 	return known
+}
+
+// agree reports a topic that is used with two pairs of codecs: what one of them wrote the other could not read.
+func (t *Topology) agree(name string, as *shape) {
+	t.shapes[name] = append(t.shapes[name], as)
+	if first := t.shapes[name][0]; t.differ(first.keyID, as.keyID) || t.differ(first.valueID, as.valueID) {
+		t.problem(CodeTopicConflict, name, "declare it once, with one pair of codecs", "read topic %q: it is used with other codecs too: %T and %T, before %T and %T",
+			name, t.codec(as.keyID), t.codec(as.valueID), t.codec(first.keyID), t.codec(first.valueID))
+	}
+}
+
+// differ says whether two codecs write different bytes, as far as can be known: those that cannot be compared are taken to be
+// alike if they are of one type.
+func (t *Topology) differ(a, b int) bool {
+	if a == b || a == 0 || b == 0 {
+		return false
+	}
+	x, y := reflect.ValueOf(t.codec(a)), reflect.ValueOf(t.codec(b))
+	return x.Type() != y.Type() || x.Comparable() && y.Comparable()
 }
 
 // Stream is an endless row of records.
@@ -108,11 +132,8 @@ func From[K, V any](t *Topology, topic TopicOf[K, V], opts ...Option) Stream[K, 
 
 // spout is the one node that reads a topic.
 func (t *Topology) spout(d topicDecl, as *shape, o options) *node {
-	decl := t.declare(d)
+	decl := t.declare(d, as)
 	if n, ok := t.spouts[d.name]; ok {
-		if out := n.outs[0].shape; out.keyID != as.keyID || out.valueID != as.valueID {
-			t.problem(CodeTopicConflict, d.name, "declare it once, with one pair of codecs", "read topic %q: it is read with other codecs too", d.name)
-		}
 		n.latest = n.latest || o.latest
 		return n
 	}
@@ -132,7 +153,7 @@ func (s Stream[K, V]) To(topic TopicOf[K, V], opts ...Option) {
 		s.t.problem(CodeCodecMissing, topic.decl.name, "give stream.Topic two codecs", "write topic %q: it has no codec for its keys or its values", topic.decl.name)
 		return
 	}
-	decl := s.t.declare(topic.decl)
+	decl := s.t.declare(topic.decl, as)
 	n, ok := s.t.sinks[topic.decl.name]
 	if !ok {
 		n = s.t.add(&node{kind: sinkNode, op: "to-" + asName(topic.decl.name), topic: decl}, o)

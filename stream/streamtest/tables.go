@@ -53,7 +53,10 @@ func (d *Driver) holders(name string) []*task {
 			}
 		}
 	}
-	d.t.Fatalf("look into topology %q: there is no store %q; a table that is calculated needs Kept", d.plan.Name, name)
+	if name == "" {
+		d.t.Fatalf("look into topology %q: the table is calculated and kept nowhere; it needs Kept", d.plan.Name)
+	}
+	d.t.Fatalf("look into topology %q: there is no store %q", d.plan.Name, name)
 	return nil
 }
 
