@@ -71,6 +71,17 @@ func TestWhatOfSettingsIsKept(t *testing.T) {
 	}
 }
 
+// TestWhoFollowsWindowedKeysIsCutOff: a store behind them is asked for their keys, so it is shared out by them.
+func TestWhoFollowsWindowedKeysIsCutOff(t *testing.T) {
+	const after = "    by-key: {from: hourly, aggregate: {compute: {n: count}}}\n    visits:"
+	for key, stages := range map[string]int{"windowed": 2, "group": 1} {
+		text := strings.Replace(sales, "    visits:", after, 1)
+		if got := len(planOf(t, strings.Replace(text, "key: windowed", "key: "+key, 1)).Stages); got != stages {
+			t.Errorf("with the key of the %s: %d stages, want %d", key, got, stages)
+		}
+	}
+}
+
 // TestWhatFunctionsRememberIsNotShown: who asks the table sees what goes on as result.
 func TestWhatFunctionsRememberIsNotShown(t *testing.T) {
 	for _, table := range planOf(t, sales).Tables {

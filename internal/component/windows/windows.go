@@ -107,9 +107,10 @@ func (b Bolt) Options() (aggregate.Options, error) {
 	return o, err
 }
 
-// Shape is that of the bolt; one whose settings are wrong has no stores.
+// Shape is that of the bolt; one whose settings are wrong has no stores. The key of a window's result is another than that of
+// its group, so what follows and keeps something by key has it where a question for that key looks.
 func (b Bolt) Shape() component.Shape {
-	s := component.Shape{Keyed: true}
+	s := component.Shape{Keyed: true, Rekeys: b.Key == "windowed"}
 	if o, err := b.Options(); err == nil {
 		s.Stores = o.Stores()
 	}
