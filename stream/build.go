@@ -53,7 +53,7 @@ func (b *built) check(t *Topology) {
 	plans, problems := topology.Build(b.set(t.name, nil), b.registry)
 	for _, p := range problems {
 		if p.Severity == manifest.SeverityError {
-			t.problems = append(t.problems, Problem{Code: p.Code, Node: p.Path, Message: p.Message, Hint: hintInGo(p)})
+			t.problems = append(t.problems, Problem{Code: p.Code, Node: p.Path, Message: p.Message, Hint: inGo(p.Hint)})
 		}
 	}
 	if len(plans) == 1 {
@@ -61,12 +61,10 @@ func (b *built) check(t *Topology) {
 	}
 }
 
-// hintInGo says what to do in a program where the planner speaks of files.
-func hintInGo(p manifest.Problem) string {
-	if p.Code != topology.CodeCoPartitioning {
-		return p.Hint
-	}
-	return strings.Replace(p.Hint, "put a rekey bolt between one of them and the bolt", "call Repartition on one of the streams", 1)
+// inGo says what to do in a program where the planner speaks of files.
+func inGo(hint string) string {
+	hint = strings.Replace(hint, "put a rekey bolt between one of them and the bolt", "call Repartition on one of the streams", 1)
+	return strings.Replace(hint, "put a rekey bolt between topic", "call Repartition between topic", 1)
 }
 
 // set is what the planner reads; change may set what belongs to running.

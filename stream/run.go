@@ -238,7 +238,7 @@ func awaitReady(ctx context.Context, n *host.Node) error {
 // hinted adds what to do to an error, where it is known.
 func hinted(err error) error {
 	if a, ok := errors.AsType[*host.AdvisedError](err); ok {
-		return fmt.Errorf("%w (%s)", err, a.Advice)
+		return fmt.Errorf("%w (%s)", err, inGo(a.Advice))
 	}
 	if wrong, ok := errors.AsType[*host.OptionsError](err); ok {
 		var all []error

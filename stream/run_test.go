@@ -55,6 +55,31 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 	}
 }
 
+func TestTopicsThatExistAndCannotBeJoinedEndTheRun(t *testing.T) {
+	dir, three, five := t.TempDir(), text("three"), text("five")
+	run := func(write func(*stream.Topology)) error {
+		topo := stream.New("t")
+		write(topo)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		return topo.Run(ctx, stream.Options{Dir: dir, Ready: func(stream.Running) { cancel() }})
+	}
+	makes := func(topo *stream.Topology) {
+		s := stream.From(topo, text("in"))
+		s.To(three.Partitions(3))
+		s.To(five.Partitions(5))
+	}
+	if err := run(makes); err != nil {
+		t.Fatal(err)
+	}
+	err := run(func(topo *stream.Topology) {
+		stream.Join(stream.From(topo, three), stream.TableOf(topo, five), func(a, b string) string { return a + b }).To(text("out"))
+	})
+	if err == nil || !strings.Contains(err.Error(), `topic "three": it has 3 partitions`) || !strings.Contains(err.Error(), `call Repartition between topic "three" and bolt "join"`) {
+		t.Errorf("run says %v", err)
+	}
+}
+
 func TestMetricsGoToWhoWantsThem(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
