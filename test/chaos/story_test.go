@@ -267,11 +267,30 @@ func (c *child) gone() bool {
 // awaitAll waits until everything that is sent by now has come out at the far end.
 func (s *story) awaitAll() {
 	s.Helper()
+	s.awaitAllUnless(func() string { return "" })
+}
+
+// awaitAllUnless is awaitAll for a cluster that may have lost for good what the job needs: then it says why, some time after
+// nothing came.
+func (s *story) awaitAllUnless(hopeless func() string) (why string) {
+	s.Helper()
 	sent, begun := s.load.sent.Load()+1, time.Now()
-	s.await(fmt.Sprintf("all of the first %d events to be stored", sent), func() bool { return stored(s.ctx, s.database(), sent) == sent })
+	s.await(fmt.Sprintf("all of the first %d events to be stored", sent), func() bool {
+		if stored(s.ctx, s.database(), sent) == sent {
+			return true
+		}
+		if time.Since(begun) > patience/3 {
+			why = hopeless()
+		}
+		return why != ""
+	})
+	if why != "" {
+		return why
+	}
 	took := time.Since(begun)
 	s.slowest = max(s.slowest, took)
 	s.Logf("%s after the start everything sent so far is stored, after %s", time.Since(s.began).Round(time.Millisecond), took.Round(time.Millisecond))
+	return ""
 }
 
 // caught waits for a catch of a worker's proxy.
