@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/test/kafka/apache"
 	"ravenswood.dev/test/proof"
@@ -101,7 +102,8 @@ func (f *foreign) close() error { return f.Close() }
 
 // restart ends it in order. One that is killed, and is alone, may lose markers for good: it thinks that it leads everything
 // before it is let into its own cluster again, decides transactions that timed out meanwhile, and then finds no leader
-// for their partitions, "likely deleted already". Whoever reads committed waits there for ever.
+// for their partitions, "likely deleted already". Whoever reads committed waits there for ever. It does the same with
+// transactions that clients end in this moment, so workers are let through when everything has a leader: see shut.
 func (f *foreign) restart(ctx context.Context, down time.Duration) error {
 	if err := f.Stop(1); err != nil {
 		return err
@@ -109,7 +111,44 @@ func (f *foreign) restart(ctx context.Context, down time.Duration) error {
 	proof.Sleep(ctx, down)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), brokerPatience)
 	defer cancel()
-	return f.Restart(ctx, 1)
+	if err := f.Restart(ctx, 1); err != nil {
+		return err
+	}
+	return f.awaitLeaders(ctx)
+}
+
+// awaitLeaders waits until every partition has a leader, and who keeps groups and transactions answers.
+func (f *foreign) awaitLeaders(ctx context.Context) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(f.addr()))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	for ctx.Err() == nil {
+		if led(ctx, admin) {
+			return nil
+		}
+		proof.Sleep(ctx, 100*time.Millisecond)
+	}
+	return fmt.Errorf("wait for leaders: %w", ctx.Err())
+}
+
+func led(ctx context.Context, admin *kadm.Client) bool {
+	topics, err := admin.ListTopicsWithInternal(ctx)
+	if err != nil || len(topics) == 0 || topics.Error() != nil {
+		return false
+	}
+	ends, err := admin.ListEndOffsets(ctx, topics.Names()...)
+	if err != nil || ends.Error() != nil {
+		return false
+	}
+	groups, err := admin.DescribeGroups(ctx)
+	if err != nil || groups.Error() != nil {
+		return false
+	}
+	open, err := admin.ListTransactions(ctx, nil, nil)
+	return err == nil && open != nil
 }
 
 // commitLate writes the marker of the offsets by hand and leaves the others to the end of the transaction, which is still

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -28,6 +29,7 @@ type proxy struct {
 
 	mu     sync.Mutex
 	state  cutKind
+	shut   atomic.Bool       // nobody new is let through, cut or not
 	healed chan struct{}     // closed when the cut ends; GUARDED_BY(mu)
 	conns  map[net.Conn]bool // GUARDED_BY(mu)
 }
@@ -133,6 +135,9 @@ func (p *proxy) pass() error {
 		p.mu.Lock()
 		state, healed := p.state, p.healed
 		p.mu.Unlock()
+		if p.shut.Load() {
+			return errors.New("the broker comes up")
+		}
 		switch state {
 		case whole:
 			return nil

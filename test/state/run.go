@@ -200,11 +200,24 @@ func (h *harness) disturbBroker(ctx context.Context) {
 		if proof.Sleep(ctx, f.after); ctx.Err() != nil {
 			return
 		}
-		if err := h.cluster.restart(ctx, f.lasts); err != nil {
+		h.shut(true)
+		err := h.cluster.restart(ctx, f.lasts)
+		h.shut(false)
+		if err != nil {
 			h.findings.Note("the broker does not come back: %v", err)
 			return
 		}
 		h.count(restart)
+	}
+}
+
+// shut keeps workers from a broker that must come up alone; ours need not.
+func (h *harness) shut(on bool) {
+	if _, alone := h.cluster.(*foreign); !alone {
+		return
+	}
+	for _, w := range h.workers {
+		w.proxy.shut.Store(on)
 	}
 }
 
