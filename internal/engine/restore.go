@@ -115,9 +115,10 @@ func (e *Engine) beginAt(ctx context.Context, state *store.State, j *restoreJob)
 		return state.Confirm(j.store.Name, j.asked)
 	}
 	j.from = j.start
-	if why != "" {
-		e.log.Warn("a store does not fit its changelog and is restored whole", append(j.attrs(), "why", why)...)
+	if why == "" { // it has nothing: emptying it would leave a deletion of everything, which makes each read slower
+		return state.Confirm(j.store.Name, j.asked)
 	}
+	e.log.Warn("a store does not fit its changelog and is restored whole", append(j.attrs(), "why", why)...)
 	return anew(state, j.store.Name, j.asked)
 }
 
