@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"testing"
 	"time"
 
@@ -43,20 +42,7 @@ func TestCountsGoOnAfterARestart(t *testing.T) { restart(t) }
 
 // TestCountsGoOnAfterARestartOnApacheKafka is the same on a cluster.
 func TestCountsGoOnAfterARestartOnApacheKafka(t *testing.T) {
-	required := os.Getenv("RAVEN_REQUIRE_KAFKA") == "1"
-	if os.Getenv("RAVEN_KAFKA") != "1" && !required {
-		t.Skip("SKIPPED, NOT TESTED: Apache Kafka takes some seconds to start (RAVEN_KAFKA=1; needs Java 17 and Maven)")
-	}
-	if err := apache.Missing(); err != nil && required {
-		t.Fatalf("RAVEN_REQUIRE_KAFKA=1 and there is no Apache Kafka: %v", err)
-	} else if err != nil {
-		t.Skipf("SKIPPED, NOT TESTED: there is no Apache Kafka: %v", err)
-	}
-	kafka, err := apache.Start(t.Context(), apache.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = kafka.Close() }() // it ends with the test anyway
+	kafka := apache.ForTest(t, "Apache Kafka takes some seconds to start", apache.Options{})
 	restart(t, kafka.Addrs()...)
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,20 +60,7 @@ func timedCounts() *topology.Plan {
 func TestARecordOfAnyTimeStopsNothing(t *testing.T) { anyTime(newRig(t)) }
 
 func TestARecordOfAnyTimeStopsNothingOnApacheKafka(t *testing.T) {
-	required := os.Getenv("RAVEN_REQUIRE_KAFKA") == "1"
-	if os.Getenv("RAVEN_KAFKA") != "1" && !required {
-		t.Skip("SKIPPED, NOT TESTED: Apache Kafka takes some seconds to start (RAVEN_KAFKA=1; needs Java 17 and Maven)")
-	}
-	if err := apache.Missing(); err != nil && required {
-		t.Fatalf("RAVEN_REQUIRE_KAFKA=1 and there is no Apache Kafka: %v", err)
-	} else if err != nil {
-		t.Skipf("SKIPPED, NOT TESTED: there is no Apache Kafka: %v", err)
-	}
-	cluster, err := apache.Start(t.Context(), apache.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cluster.Close() })
+	cluster := apache.ForTest(t, "Apache Kafka takes some seconds to start", apache.Options{})
 	r := &rig{t: t}
 	r.cfg, r.log = kafka.Config{Brokers: cluster.Addrs(), Log: slog.New(slog.DiscardHandler)}, slog.New(slog.DiscardHandler)
 	anyTime(r)

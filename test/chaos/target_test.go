@@ -3,7 +3,6 @@ package chaos_test
 import (
 	"context"
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -78,15 +77,10 @@ var settings = map[string]string{"broker.session.timeout.ms": "3000", "broker.he
 // startApache starts Apache Kafka, or leaves the test out where that is not wanted.
 func startApache(t *testing.T, brokers int) target {
 	t.Helper()
-	required := os.Getenv("RAVEN_REQUIRE_KAFKA") == "1"
 	if wanted() < usual {
 		t.Skip("SKIPPED, NOT TESTED: the stories on Apache Kafka take minutes (make chaos-kafka; needs Java 17 and Maven)")
 	}
-	if err := apache.Missing(); err != nil && required {
-		t.Fatalf("RAVEN_REQUIRE_KAFKA=1 and there is no Apache Kafka: %v", err)
-	} else if err != nil {
-		t.Skipf("SKIPPED, NOT TESTED: there is no Apache Kafka: %v", err)
-	}
+	apache.Possible(t)
 	began := time.Now()
 	c, err := apache.Start(t.Context(), apache.Options{Dir: t.TempDir(), Brokers: brokers, Settings: settings})
 	if err != nil {

@@ -2,7 +2,6 @@ package apache_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
@@ -15,24 +14,7 @@ import (
 // three starts three brokers, or leaves the test out.
 func three(t *testing.T) *apache.Cluster {
 	t.Helper()
-	required := os.Getenv("RAVEN_REQUIRE_KAFKA") == "1"
-	if os.Getenv("RAVEN_KAFKA") != "1" && !required {
-		t.Skip("SKIPPED, NOT TESTED: three brokers of Apache Kafka take a while (RAVEN_KAFKA=1; needs Java 17 and Maven)")
-	}
-	if err := apache.Missing(); err != nil && required {
-		t.Fatalf("RAVEN_REQUIRE_KAFKA=1 and there is no Apache Kafka: %v", err)
-	} else if err != nil {
-		t.Skipf("SKIPPED, NOT TESTED: there is no Apache Kafka: %v", err)
-	}
-	c, err := apache.Start(t.Context(), apache.Options{Dir: t.TempDir(), Brokers: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := apache.ForTest(t, "three brokers of Apache Kafka take a while", apache.Options{Brokers: 3})
 	return c
 }
 
