@@ -149,13 +149,14 @@ func (s *standbys) fit(id unitID, state *store.State) error {
 		}
 		j := restoreJob{store: one, n: id.n, standing: ends.of(one, id.n, state.Checkpoint(one.Name), state.Current(one.Name), 0)}
 		why := j.unfit(ends.asked)
-		if why == "" && j.at >= 0 {
-			continue
-		}
-		if why != "" {
+		switch {
+		case why != "":
 			e.log.Warn("a copy of a store does not fit its changelog and is made anew", append(j.attrs(), "why", why)...)
+			err = anew(state, one.Name, ends.asked)
+		case j.at < 0: // nothing to empty
+			err = state.Confirm(one.Name, ends.asked)
 		}
-		if err := anew(state, one.Name, ends.asked); err != nil {
+		if err != nil {
 			return err
 		}
 	}
