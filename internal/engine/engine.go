@@ -294,6 +294,7 @@ func (e *Engine) learnTopics(ctx context.Context) error {
 	for name, t := range topics {
 		have[name] = t.Partitions
 	}
+	e.states.expect(have)
 	return topology.CheckPartitions(e.plan, have)
 }
 

@@ -29,6 +29,7 @@ type states struct {
 	held   map[unitID]*heldState // one whose state is nil is being opened, or removed; GUARDED_BY(mu)
 	notes  folderNotes           // GUARDED_BY(mu)
 	began  time.Time             // GUARDED_BY(mu)
+	most   int                   // how many states on disk there can be here; 0: not known; GUARDED_BY(mu)
 	caches *store.Caches         // made with the first state on disk; GUARDED_BY(mu)
 	back   *sync.Cond            // on mu: a state was given back
 }
@@ -126,11 +127,37 @@ func (k *states) openAt(opts store.Options) (*store.State, error) {
 	return state, err
 }
 
+// expect says how many partitions each topic has, and so how many States may be open here at once: all of them when the
+// other processes are gone.
+func (k *states) expect(partitions map[string]int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.most = mostOnDisk(k.plan, partitions)
+}
+
+func mostOnDisk(plan *topology.Plan, partitions map[string]int) (most int) {
+	for i := range plan.Stages {
+		tasks := 0
+		for _, s := range plan.Stages[i].Stores {
+			if !s.Memory {
+				tasks = max(tasks, partitions[s.Changelog], plan.Stages[i].Partitions)
+			}
+		}
+		most += tasks
+	}
+	for _, g := range plan.Globals {
+		if !g.Store.Memory {
+			most++
+		}
+	}
+	return most
+}
+
 func (k *states) sharedCaches() *store.Caches {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.caches == nil {
-		k.caches = store.NewCaches(store.CacheOptions{})
+		k.caches = store.NewCaches(store.CacheOptions{States: k.most})
 	}
 	return k.caches
 }
