@@ -58,21 +58,24 @@ func (e *Engine) lookAtHorizon(ctx context.Context, topics []string) {
 	}
 }
 
-// moreOn says whether the log had records of a task that are not read yet when it was last looked at, or whether nobody has
-// looked since a moment. In the second case somebody is sent to look.
-func (e *Engine) moreOn(t *task, since time.Time) bool {
+// moreOn says whether to wait for records of a task: they were on the log when it was last looked at, or nobody has looked
+// since a moment. In the second case somebody is sent to look.
+func (e *Engine) moreOn(t *task, since time.Time) wait {
 	h := e.horizon.Load()
 	if h == nil || !h.asked.After(since) {
 		select {
 		case e.wantHorizon <- struct{}{}:
 		default:
 		}
-		return true
+		return untilLooked
 	}
 	tp := kafka.TopicPartition{Topic: t.id.topic, Partition: t.id.n}
 	begin := int64(0)
 	if start := e.start.Load(); start != nil {
 		begin = (*start)[tp]
 	}
-	return h.ends[tp] > max(t.next, begin)
+	if h.ends[tp] > max(t.next, begin) {
+		return untilRead
+	}
+	return noWait
 }

@@ -16,18 +16,19 @@ func TestMoreIsOnTheLogUnlessALookAfterTheRecordSaysOtherwise(t *testing.T) {
 		return &horizon{came.Add(after), map[kafka.TopicPartition]int64{tp: end}}
 	}
 	for _, c := range []struct {
-		name         string
-		horizon      *horizon
-		next, begin  int64
-		more, wanted bool
+		name        string
+		horizon     *horizon
+		next, begin int64
+		more        wait
+		wanted      bool
 	}{
-		{name: "nobody has looked", next: 5, more: true, wanted: true},
-		{name: "looked before the record came", horizon: at(-time.Nanosecond, 5), next: 5, more: true, wanted: true},
-		{name: "looked at the very moment", horizon: at(0, 5), next: 5, more: true, wanted: true},
+		{name: "nobody has looked", next: 5, more: untilLooked, wanted: true},
+		{name: "looked before the record came", horizon: at(-time.Nanosecond, 5), next: 5, more: untilLooked, wanted: true},
+		{name: "looked at the very moment", horizon: at(0, 5), next: 5, more: untilLooked, wanted: true},
 		{name: "looked later, all is read", horizon: at(time.Nanosecond, 5), next: 5},
-		{name: "looked later, one is not read", horizon: at(time.Nanosecond, 6), next: 5, more: true},
+		{name: "looked later, one is not read", horizon: at(time.Nanosecond, 6), next: 5, more: untilRead},
 		{name: "nothing was read, and the log begins at its end", horizon: at(time.Nanosecond, 9), next: -1, begin: 9},
-		{name: "nothing was read, and the log holds one", horizon: at(time.Nanosecond, 9), next: -1, begin: 8, more: true},
+		{name: "nothing was read, and the log holds one", horizon: at(time.Nanosecond, 9), next: -1, begin: 8, more: untilRead},
 		{name: "an empty log", horizon: at(time.Nanosecond, 0), next: -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

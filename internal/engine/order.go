@@ -11,12 +11,21 @@ func (s *session) release(t *task) {
 	s.outbox = s.releaseTask(t)
 }
 
-// releaseUnit releases the records of a unit in the order of their event times: of the fronts of its inputs' rings the
-// earliest is next. It stops where the next record is not finished, or an input has nothing here but more on the log.
+// releaseUnit releases what it can of a unit, and reads on where that made room.
 func (s *session) releaseUnit(u *unit, now time.Time) {
+	s.releaseInOrder(u, now)
+	for _, t := range u.inputs {
+		s.resumeIfRoom(t)
+	}
+}
+
+// releaseInOrder releases the records of a unit in the order of their event times: of the fronts of its inputs' rings the
+// earliest is next. It stops where the next record is not finished, or an input has nothing here but more on the log.
+func (s *session) releaseInOrder(u *unit, now time.Time) {
 	for {
 		t, wait := u.next(s.w.engine.moreOn)
-		if wait {
+		u.unsure = wait == untilLooked
+		if wait != noWait {
 			if u.starved.IsZero() {
 				u.starved = now
 			}
@@ -25,9 +34,8 @@ func (s *session) releaseUnit(u *unit, now time.Time) {
 			}
 			u.giveUpWaiting()
 			continue
-		} else {
-			u.starved = time.Time{}
 		}
+		u.starved = time.Time{}
 		if t == nil || t.ring[0].status != done {
 			return
 		}
@@ -35,7 +43,6 @@ func (s *session) releaseUnit(u *unit, now time.Time) {
 		s.inHand--
 		s.inBytes -= e.size
 		s.outbox = append(s.outbox, e)
-		s.resumeIfRoom(t)
 	}
 }
 
@@ -43,29 +50,40 @@ func (s *session) releaseUnit(u *unit, now time.Time) {
 // is there comes, unless the log has nothing at those offsets any more.
 const starvedMax = 10 * time.Second
 
-// next is the input whose front comes first; wait says that an input with nothing in its ring has more on the log, or that
-// nobody knows. With equal times the earlier input of the stage comes first, so that the order does not depend on what
+// wait is what a unit waits for before it works on its next record.
+type wait uint8
+
+const (
+	noWait      wait = iota
+	untilRead        // an input has nothing here but more on the log
+	untilLooked      // nobody knows what the log has: somebody was sent to look, which takes milliseconds
+)
+
+// next is the input whose front comes first, and what it has to wait for. With equal times the earlier input of the stage comes first, so that the order does not depend on what
 // arrived when. The end of a transaction goes at once: its time is that of the broker's clock, and older records may stand
 // behind it.
-func (u *unit) next(more func(t *task, since time.Time) bool) (first *task, wait bool) {
+func (u *unit) next(more func(t *task, since time.Time) wait) (first *task, until wait) {
 	for _, t := range u.inputs {
 		switch {
 		case len(t.ring) == 0:
 		case t.ring[0].raw.Attrs.IsControl():
-			return t, false
+			return t, noWait
 		case first == nil, t.ring[0].rec.Time.Before(first.ring[0].rec.Time):
 			first = t
 		}
 	}
 	if first == nil {
-		return nil, false
+		return nil, noWait
 	}
 	for _, t := range u.inputs {
-		if len(t.ring) == 0 && t.awaited() && more(t, first.ring[0].started) {
-			return first, true
+		if len(t.ring) > 0 || !t.awaited() {
+			continue
+		}
+		if until = more(t, first.ring[0].started); until != noWait {
+			return first, until
 		}
 	}
-	return first, false
+	return first, noWait
 }
 
 // awaited says whether others wait for a task's records. Nobody waits for dead letters that may come back, for an input
@@ -131,11 +149,12 @@ const pressedPoll = 512
 
 // press lets a worker that has as much in hand as it may read on for inputs that others wait for, and for these only: what
 // is in hand may be waiting for just them. It says whether there are any. So a worker may have more in hand than its
-// limit by what its starved inputs bring: at most a partition's limit for each of them.
+// limit by what its starved inputs bring: at most a partition's limit for each of them. Where only a look at the log is
+// missing there is nothing to read on for.
 func (s *session) press() bool {
 	starving := false
 	for _, u := range s.units {
-		starving = starving || u.phase == operating && !u.starved.IsZero()
+		starving = starving || u.phase == operating && !u.starved.IsZero() && !u.unsure
 	}
 	if !starving {
 		return false

@@ -499,9 +499,12 @@ func (s *session) retryParked() {
 }
 
 // pauseIfFull stops reading a partition that has run as far ahead of its oldest unfinished record as it may, or has
-// parked as much as it may.
+// parked as much as it may. One that waits for nothing but a look at the log goes on, within the limits of the worker: the
+// client would ask for records of the others alone, and if these have none the broker holds that question, and with it
+// everything that is resumed meanwhile, for as long as a fetch may take.
 func (s *session) pauseIfFull(t *task) {
-	if !t.paused && (len(t.ring) >= s.plan.Limits.PartitionRecords || t.parkedCount >= s.plan.Limits.Parked) {
+	full := len(t.ring) >= s.plan.Limits.PartitionRecords && (t.unit == nil || !t.unit.unsure)
+	if !t.paused && (full || t.parkedCount >= s.plan.Limits.Parked) {
 		t.paused = true
 		s.tx.Pause(t.id.asMap())
 	}

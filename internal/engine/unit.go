@@ -40,6 +40,7 @@ type unit struct {
 	sealedAt time.Time  // when the commit under way began
 	applied  chan error // the State.Commit in the background; nil if there is none
 	starved  time.Time  // since when an input has been waited for; zero if none is
+	unsure   bool       // it waits only for somebody to look at the log
 }
 
 // unitID names a unit in its topology.

@@ -34,6 +34,9 @@ const (
 	rebalanceTimeout   = 30 * time.Second
 	transactionTimeout = 25 * time.Second
 	commitTimeout      = 60 * time.Second
+	// fetchMaxWait is how long a broker holds a fetch that has nothing to answer with. What is resumed meanwhile waits for as
+	// long: the client asks a broker one thing at a time, and cannot add to a question.
+	fetchMaxWait = 100 * time.Millisecond
 )
 
 // TransactorConfig says what a Transactor reads and as whom.
@@ -112,7 +115,7 @@ func NewTransactor(cfg TransactorConfig) (*Transactor, error) {
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.RebalanceTimeout(rebalanceTimeout),
-		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.FetchMaxWait(fetchMaxWait),
 		kgo.MaxBufferedRecords(50_000),
 		kgo.RecordPartitioner(partitioner{manual: cfg.Manual, keyed: kgo.StickyKeyPartitioner(nil)}),
 		kgo.KeepControlRecords(), // so that the offsets of commit markers can be committed, too, and lag can reach zero
