@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
@@ -31,14 +32,19 @@ func Count(ctx context.Context, o Options) (*Throughput, error) {
 }
 
 // Join measures a join of a stream with a table of as many records as the stream has: half of the records make the
-// table, each of the others reads an entry and writes the result to a topic.
+// table, each of the others, which are later, reads its entry and writes the result to a topic.
 func Join(ctx context.Context, o Options) (*Throughput, error) {
+	found := &found{}
 	s := subject{
-		format: "raw", components: []component.Definition{tableBolt(), joinBolt()},
+		format: "raw", components: []component.Definition{tableBolt(), joinBolt(found)},
 		spouts: "rows: {topic: {name: TABLE, format: raw}}",
 		bolts:  "entries: {from: rows, entries: {}}\nlast: {from: in, joined: {}}",
 	}
-	return stateful(ctx, o, "join", s, rawLoop{work: rawJoin, table: true})
+	r, err := stateful(ctx, o, "join", s, rawLoop{work: found.raw, table: true})
+	if missed := found.missed.Load(); err == nil && missed > 0 {
+		err = fmt.Errorf("join: %d records found no entry, and all of them have one", missed)
+	}
+	return r, err
 }
 
 // stateful runs a subject and the raw loop of it in turn.
@@ -52,16 +58,16 @@ func stateful(ctx context.Context, o Options, name string, s subject, raw rawLoo
 	}
 	defer c.close()
 	in, total := unique("in"), int64(o.Records)
-	if err := c.fillKeys(ctx, o, in, rand.Uint64); err != nil {
-		return nil, err
-	}
-	if raw.table {
+	if raw.table { // before the stream, so that each of its records finds an entry
 		table, next := unique("table"), uint64(0)
 		if err := c.fillKeys(ctx, o, table, func() uint64 { next++; return next }); err != nil {
 			return nil, err
 		}
 		s.spouts, raw.rows = strings.ReplaceAll(s.spouts, "TABLE", table), table
 		total *= 2
+	}
+	if err := c.fillKeys(ctx, o, in, rand.Uint64); err != nil {
+		return nil, err
 	}
 	measure := func(turn int) (ours, theirs float64, got outcome, err error) {
 		run := func() { got, err = c.runState(ctx, s, in, total) }
@@ -162,14 +168,20 @@ func tableBolt() component.Definition {
 		func(*nothing, component.Env) (processor.Processor, error) { return join.NewTable(c), nil })
 }
 
-func joinBolt() component.Definition {
+func joinBolt(f *found) component.Definition {
 	c := join.StreamTableConfig{Table: join.Source{Store: "entries"}, Type: join.Left, Join: func(r *record.Record, right []byte) ([]byte, error) {
-		return joined(r.Value, right), nil
+		return f.joined(r.Value, right), nil
 	}}
 	return component.DefineProcessor(component.Spec{Name: "joined"}, nil, shaped(component.Shape{Keyed: true, Reads: c.Reads()}),
 		func(*nothing, component.Env) (processor.Processor, error) { return join.NewStreamTable(c), nil })
 }
 
-func joined(left, right []byte) []byte {
+// found says whether a join has found what is there.
+type found struct{ missed atomic.Int64 }
+
+func (f *found) joined(left, right []byte) []byte {
+	if right == nil {
+		f.missed.Add(1)
+	}
 	return append(append(make([]byte, 0, len(left)+len(right)), left...), right...)
 }

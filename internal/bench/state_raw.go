@@ -46,9 +46,10 @@ func (c *cluster) rawRate(ctx context.Context, raw rawLoop, in string, records i
 	}
 	dir := filepath.Join(c.dir, name)
 	defer func() { _ = os.RemoveAll(dir) }()
-	cache := pebble.NewCache(64 << 20) // as much as the engine's stores have together
+	const memtable = 64 << 20                     // two of them, as much as the engine's stores have together
+	cache := pebble.NewCache(64<<20 + 2*memtable) // which Pebble takes off the cache
 	defer cache.Unref()
-	opt := &pebble.Options{Logger: silent{}, MemTableSize: 64 << 20, Cache: cache}
+	opt := &pebble.Options{Logger: silent{}, MemTableSize: memtable, Cache: cache}
 	store.Tune(opt)
 	if l.db, err = pebble.Open(dir, opt); err != nil {
 		return 0, fmt.Errorf("run raw loop: %w", err)
@@ -68,7 +69,7 @@ func (l *rawState) run(cfg kafka.Config, name, in string, records int64) (way co
 	l.session, err = kgo.NewGroupTransactSession(append(cfg.Options(),
 		kgo.TransactionalID(name), kgo.ConsumerGroup(name), kgo.ConsumeTopics(topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.Balancers(kgo.CooperativeStickyBalancer()),
-		kgo.FetchMaxWait(500*time.Millisecond), kgo.MaxBufferedRecords(50_000), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.FetchMaxWait(20*time.Millisecond), kgo.MaxBufferedRecords(50_000), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 	)...)
 	if err != nil {
 		return nil, err
@@ -76,6 +77,9 @@ func (l *rawState) run(cfg kafka.Config, name, in string, records int64) (way co
 	defer l.session.Close()
 	way.reach(0)
 	for done := int64(0); done < records; {
+		if l.table { // first the rows, then what is joined with them
+			l.readOnly(in, done < records/2)
+		}
 		n, err := l.transaction(records - done)
 		if err != nil {
 			return nil, err
@@ -84,6 +88,14 @@ func (l *rawState) run(cfg kafka.Config, name, in string, records int64) (way co
 		way.reach(done)
 	}
 	return way, nil
+}
+
+func (l *rawState) readOnly(in string, rows bool) {
+	if rows {
+		l.session.Client().PauseFetchTopics(in)
+	} else {
+		l.session.Client().ResumeFetchTopics(in)
+	}
 }
 
 // transaction works for one interval, then commits log and database.
@@ -151,12 +163,12 @@ func rawCount(l *rawState, r *kgo.Record) {
 	l.produce(&kgo.Record{Topic: l.out, Key: r.Key, Value: next, Timestamp: r.Timestamp})
 }
 
-func rawJoin(l *rawState, r *kgo.Record) {
+func (f *found) raw(l *rawState, r *kgo.Record) {
 	if r.Topic == l.rows {
 		l.open[string(r.Key)] = r.Value
 		return
 	}
-	l.produce(&kgo.Record{Topic: l.out, Key: r.Key, Value: joined(r.Value, l.get(r.Key)), Timestamp: r.Timestamp})
+	l.produce(&kgo.Record{Topic: l.out, Key: r.Key, Value: f.joined(r.Value, l.get(r.Key)), Timestamp: r.Timestamp})
 }
 
 // silent keeps the database's own messages out of the measurement's.
