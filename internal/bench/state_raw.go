@@ -46,7 +46,7 @@ func (c *cluster) rawRate(ctx context.Context, raw rawLoop, in string, records i
 	}
 	dir := filepath.Join(c.dir, name)
 	defer func() { _ = os.RemoveAll(dir) }()
-	const memtable = 64 << 20                     // two of them, as much as the engine's stores have together
+	const memtable = 32 << 20                     // two of them, as much as the engine's stores have together
 	cache := pebble.NewCache(64<<20 + 2*memtable) // which Pebble takes off the cache
 	defer cache.Unref()
 	opt := &pebble.Options{Logger: silent{}, MemTableSize: memtable, Cache: cache}

@@ -7,7 +7,7 @@ import (
 // CacheOptions bound the memory of all States of a process together, but for their open transactions.
 type CacheOptions struct {
 	CacheBytes    int64 // of blocks read from disk, while memtables are full; what these leave is used for blocks, too; 0: 64 MB
-	MemtableBytes int64 // of writes on their way to disk; 0: 128 MB
+	MemtableBytes int64 // of writes on their way to disk; 0: 64 MB
 	States        int   // how many States are open at once, at most: each gets its part of MemtableBytes; 0: 4
 	Files         int   // how many tables are held open; 0: 1000
 }
@@ -27,7 +27,7 @@ type Caches struct {
 // NewCaches returns what States are opened with. It may be closed before they are.
 func NewCaches(opt CacheOptions) *Caches {
 	states := orElse(int64(opt.States), 4)
-	memtable := min(max(orElse(opt.MemtableBytes, 128<<20)/(2*states), memtableMin), memtableMax)
+	memtable := min(max(orElse(opt.MemtableBytes, 64<<20)/(2*states), memtableMin), memtableMax)
 	return &Caches{
 		// Pebble takes memtables off the cache. One that is no larger than they are holds nothing, and then each read of a key
 		// unpacks a table's index anew.

@@ -11,9 +11,9 @@ func TestFullMemtablesLeaveTheCacheItsBlocks(t *testing.T) {
 		memtable int64 // of each State, twice
 		cache    int64
 	}{
-		{"as it is", CacheOptions{}, 16 * mb, 64*mb + 4*2*16*mb},
+		{"as it is", CacheOptions{}, 8 * mb, 64*mb + 4*2*8*mb},
 		{"one State has no more than it can use", CacheOptions{States: 1}, 16 * mb, 64*mb + 2*16*mb},
-		{"many States share", CacheOptions{States: 16}, 4 * mb, 64*mb + 128*mb},
+		{"many States share", CacheOptions{States: 16}, 2 * mb, 64*mb + 64*mb},
 		{"so many that each has the least", CacheOptions{States: 500}, mb, 64*mb + 500*2*mb},
 		{"as asked for", CacheOptions{CacheBytes: 10 * mb, MemtableBytes: 8 * mb, States: 2}, 2 * mb, 10*mb + 8*mb},
 	} {
