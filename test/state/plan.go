@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -27,6 +28,18 @@ type fault struct {
 	how   cutKind       // of a cut
 	step  string        // of those in a commit; the worker is started with the order to do it
 	count int           // at the how many-th time
+}
+
+// String says it in one line.
+func (f fault) String() string {
+	lasts := f.lasts.Round(100 * time.Millisecond)
+	switch {
+	case f.step != "":
+		return fmt.Sprintf("%s at %q, time %d, for %s", f.kind, f.step, f.count, lasts)
+	case f.how != "":
+		return fmt.Sprintf("%s, %s, for %s", f.kind, f.how, lasts)
+	}
+	return fmt.Sprintf("%s for %s", f.kind, lasts)
 }
 
 // at is the worker's order.

@@ -45,13 +45,19 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
+// longStandstill is how long nothing may come before it is said, so that the processes' logs of that time can be found.
+const longStandstill = 10 * time.Second
+
 // note is called with mu held.
 func (r *reader) note(records int, now time.Time) {
 	if records == 0 {
 		return
 	}
 	if !r.came.IsZero() {
-		r.still = max(r.still, now.Sub(r.came))
+		still := now.Sub(r.came)
+		if r.still = max(r.still, still); still >= longStandstill {
+			proof.Say("there was nothing to read for %.1f s", still.Seconds())
+		}
 	}
 	r.came = now
 }

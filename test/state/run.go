@@ -200,6 +200,7 @@ func (h *harness) disturbBroker(ctx context.Context) {
 		if proof.Sleep(ctx, f.after); ctx.Err() != nil {
 			return
 		}
+		proof.Say("the broker suffers: %s", f)
 		h.shut(true)
 		err := h.cluster.restart(ctx, f.lasts)
 		h.shut(false)

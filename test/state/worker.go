@@ -121,6 +121,7 @@ func (w *worker) suffer(ctx context.Context, p *proof.Process, f fault) *proof.P
 	if p == nil {
 		return nil
 	}
+	proof.Say("%s suffers: %s", w.id, f)
 	switch f.kind {
 	case kill:
 		p.Kill()
