@@ -89,6 +89,8 @@ func Float64() Codec[float64] { return float64Codec{} }
 
 type float64Codec struct{}
 
+func (float64Codec) format() record.Format { return record.Float64 }
+
 func (float64Codec) Encode(buf []byte, value float64) ([]byte, error) {
 	return binary.BigEndian.AppendUint64(buf, math.Float64bits(value)), nil
 }

@@ -83,6 +83,7 @@ func TestTablesSayWhatTheirValuesAre(t *testing.T) {
 	stream.GlobalOf(topo, customers)
 	stream.From(topo, messages).GroupByKey().Count()
 	stream.From(topo, messages).ToTable()
+	stream.Aggregate(stream.From(topo, messages).GroupByKey(), stream.Float64(), func() float64 { return 0 }, func(_, _ string, so float64) float64 { return so }, stream.Named("mean"))
 	plan, err := topo.Plan()
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +92,7 @@ func TestTablesSayWhatTheirValuesAre(t *testing.T) {
 	for _, table := range plan.Tables {
 		formats[table.Name] = table.Format
 	}
-	for name, want := range map[string]record.Format{"orders-table": record.JSON, "customers-global": record.JSON, "count": record.Int64, "table": record.Text} {
+	for name, want := range map[string]record.Format{"orders-table": record.JSON, "customers-global": record.JSON, "count": record.Int64, "mean": record.Float64, "table": record.Text} {
 		if got, ok := formats[name]; !ok || got != want {
 			t.Errorf("table %s holds %v, %v, want %v; all: %v", name, got, ok, want, formats)
 		}

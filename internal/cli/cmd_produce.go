@@ -30,7 +30,7 @@ func (a *app) produceCommand() *cobra.Command {
 		Short: "Write records to a topic, and print a token that a question can wait for",
 		Long: `Writes a record made of flags, or, without --value, one of each line of stdin: JSON such as
 {"key": "u-17", "value": {"name": "Ann"}, "headers": {"by": "hand"}}, where keyEncoding and valueEncoding may be text, json,
-base64 or int64, and time, partition and all else but the value may be left out.
+base64, int64 or float64, and time, partition and all else but the value may be left out.
 
 It prints a token. With it, ` + "`raven table get --after TOKEN`" + ` waits until the table holds what the records did.`,
 		Example: "  raven produce users --key u-17 --value '{\"name\": \"Ann\"}'\n" +
@@ -41,9 +41,9 @@ It prints a token. With it, ` + "`raven table get --after TOKEN`" + ` waits unti
 	}
 	o.bind(cmd)
 	cmd.Flags().StringVar(&o.key, "key", "", "the record's key; without it, it has none")
-	cmd.Flags().StringVar(&o.keys, "key-encoding", "text", "how the key is written: text, json, base64, int64")
+	cmd.Flags().StringVar(&o.keys, "key-encoding", "text", "how the key is written: text, json, base64, int64, float64")
 	cmd.Flags().StringVar(&o.value, "value", "", "the record's value, its bytes as they are unless --value-encoding says otherwise")
-	cmd.Flags().StringVar(&o.values, "value-encoding", "text", "how the value is written: text, json, base64, int64")
+	cmd.Flags().StringVar(&o.values, "value-encoding", "text", "how the value is written: text, json, base64, int64, float64")
 	cmd.Flags().BoolVar(&o.tombstone, "tombstone", false, "write a record without a value, which deletes the key")
 	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "a header, name=value; may be given several times")
 	cmd.Flags().Int32Var(&o.partition, "partition", -1, "write to this partition instead of the key's")

@@ -25,7 +25,7 @@ committed is shown. While a task moves, a copy that is behind may answer and say
 The process asked is the one of the data folder, or that of --admin. One on another machine is asked with --tables-address and
 the token, if it was started with --tables-listen.
 
-Keys are text unless --key-encoding says otherwise: json, base64, or int64 for eight bytes, big endian.`,
+Keys are text unless --key-encoding says otherwise: json, base64, or int64 and float64 for eight bytes, big endian.`,
 		Example: "  raven table get shop users u-17\n  raven table range shop users --prefix u-1 --limit 20\n  raven table list --tables-address w1.example.com:19443 --tables-token-file tables.token",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -68,8 +68,8 @@ func (o *tableOptions) bind(cmd *cobra.Command) {
 // bindForm binds what is about the form of keys and values.
 func (o *tableOptions) bindForm(cmd *cobra.Command) {
 	o.output.bind(cmd)
-	cmd.Flags().StringVar(&o.keys, "key-encoding", "text", "how keys are written: text, json, base64, int64")
-	cmd.Flags().StringVar(&o.values, "value-encoding", "", "how values are shown: text, json, base64, int64 (default what the table says)")
+	cmd.Flags().StringVar(&o.keys, "key-encoding", "text", "how keys are written: text, json, base64, int64, float64")
+	cmd.Flags().StringVar(&o.values, "value-encoding", "", "how values are shown: text, json, base64, int64, float64 (default what the table says)")
 }
 
 // question is what the flags and arguments of a command make.
@@ -355,7 +355,7 @@ func (o *pageOptions) keyRange(cmd *cobra.Command, q *question) (tables.Range, e
 	for _, k := range []struct {
 		flag, text string
 		to         *[]byte
-	}{{"from", o.from, &r.From}, {"to", o.to, &r.To}, {"prefix", o.prefix, &r.Prefix}} {
+	}{{"from", o.from, &r.From}, {"to", o.to, &r.To}} {
 		if !cmd.Flags().Changed(k.flag) {
 			continue
 		}
@@ -366,8 +366,26 @@ func (o *pageOptions) keyRange(cmd *cobra.Command, q *question) (tables.Range, e
 		*k.to = key
 	}
 	var err error
+	if r.Prefix, err = q.prefixed(cmd, o.prefix); err != nil {
+		return r, err
+	}
 	r.Limit, err = o.size(cmd)
 	return r, err
+}
+
+// prefixed reads the beginning of keys; nil if none was given. That of JSON or of a number is nothing of its kind.
+func (q *question) prefixed(cmd *cobra.Command, s string) ([]byte, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if k := q.coding.Key; k != tables.Text && k != tables.Base64 {
+		return nil, usage(cmd, "read --prefix: a prefix can be written as text or base64 only, not as %s", k)
+	}
+	prefix, err := q.coding.Key.Parse(s)
+	if err != nil {
+		return nil, usage(cmd, "read --prefix: %w", err)
+	}
+	return prefix, nil
 }
 
 type spanAsk func(h *tables.Handle, ctx context.Context, key []byte, s tables.Span) (tables.Page, error)
@@ -410,9 +428,9 @@ func (a *app) tableSpan(name, short string, ask spanAsk) *cobra.Command {
 }
 
 func (o *pageOptions) span(cmd *cobra.Command, q *question) (s tables.Span, err error) {
-	s.Ask, s.Prefix = q.ask, nil
-	if o.prefix != "" {
-		s.Prefix = []byte(o.prefix)
+	s.Ask = q.ask
+	if s.Prefix, err = q.prefixed(cmd, o.prefix); err != nil {
+		return s, err
 	}
 	if s.From, err = moment(cmd, "from", o.from); err != nil {
 		return s, err
@@ -517,8 +535,8 @@ With --current it begins with what is there.`,
 				return usage(cmd, "watch a key or a prefix, not both")
 			}
 			w := tables.Watch{Key: q.key, Current: current}
-			if prefix != "" {
-				w.Prefix = []byte(prefix)
+			if w.Prefix, err = q.prefixed(cmd, prefix); err != nil {
+				return err
 			}
 			return a.watchTable(cmd.Context(), q, w)
 		},

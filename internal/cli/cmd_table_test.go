@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"math"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -64,8 +65,8 @@ const averageKept = `{"price":2.5,"raven-state":{"price":[5.0,2]}}`
 
 func serveTables(t *testing.T) (*oneTask, string) {
 	t.Helper()
-	specs := []store.Spec{{Name: "users"}, {Name: "hours", Kind: store.KindWindow, Window: time.Hour, Retention: time.Hour}, {Name: "counts"}, {Name: "averages"}}
-	format := map[string]record.Format{"users": record.JSON, "hours": record.JSON, "counts": record.Int64, "averages": record.JSON}
+	specs := []store.Spec{{Name: "users"}, {Name: "hours", Kind: store.KindWindow, Window: time.Hour, Retention: time.Hour}, {Name: "counts"}, {Name: "means"}, {Name: "averages"}}
+	format := map[string]record.Format{"users": record.JSON, "hours": record.JSON, "counts": record.Int64, "means": record.Float64, "averages": record.JSON}
 	show := map[string]func([]byte) []byte{"averages": aggregate.Definition().Show}
 	state, err := store.Open(store.Options{Specs: specs})
 	if err != nil {
@@ -81,6 +82,8 @@ func serveTables(t *testing.T) (*oneTask, string) {
 		state.KeyValue("users").Put([]byte(key), store.Entry{Value: []byte(`{"name":"` + key + `"}`), Time: time.UnixMilli(0)})
 	}
 	state.KeyValue("counts").Put([]byte("be"), store.Entry{Value: binary.BigEndian.AppendUint64(nil, 258), Time: time.UnixMilli(0)})
+	state.KeyValue("means").Put([]byte("be"), store.Entry{Value: binary.BigEndian.AppendUint64(nil, math.Float64bits(-2.5)), Time: time.UnixMilli(0)})
+	state.KeyValue("means").Put([]byte("none"), store.Entry{Value: binary.BigEndian.AppendUint64(nil, math.Float64bits(math.NaN())), Time: time.UnixMilli(0)})
 	state.KeyValue("averages").Put([]byte("tea"), store.Entry{Value: []byte(averageKept), Time: time.UnixMilli(0)})
 	state.Windows("hours").Put([]byte("u-1"), time.UnixMilli(0), 0, store.Entry{Value: []byte("7"), Time: time.UnixMilli(0)})
 	state.Seal()
@@ -104,11 +107,16 @@ func TestTableCommands(t *testing.T) {
 		exit       int
 		out, err   string // parts of what is printed
 	}{
-		{"list", "list", 0, "shop      users     key-value  json    1", ""},
-		{"list names the encoding of values", "list", 0, "shop      counts    key-value  int64   1", ""},
+		{"list", "list", 0, "shop      users     key-value  json     1", ""},
+		{"list names the encoding of values", "list", 0, "shop      counts    key-value  int64    1", ""},
 		{"get of whole numbers", "get shop counts be", 0, "  258\n", ""},
 		{"get of whole numbers as JSON", "get shop counts be --output json", 0, `"value": 258,`, ""},
 		{"range of whole numbers", "range shop counts --output json", 0, `{"key":"be","value":258,"time"`, ""},
+		{"get of numbers", "get shop means be", 0, "  -2.5\n", ""},
+		{"get of numbers as JSON", "get shop means be --output json", 0, `"value": -2.5,`, ""},
+		{"get of what is no number", "get shop means none --output json", 0, `"valueEncoding": "base64"`, ""},
+		{"range by a prefix in base64", "range shop users --prefix dg== --key-encoding base64 -o json", 0, `"key":"di0x"`, ""},
+		{"watch by a prefix of a number", "watch shop counts --prefix 1 --key-encoding int64", 2, "", "read --prefix: a prefix can be written as text or base64 only, not as int64"},
 		{"get of whole numbers as bytes", "get shop counts be --value-encoding base64", 0, "AAAAAAAAAQI=", ""},
 		{"get without what only the bolt needs", "get shop averages tea --output json", 0, "\"value\": {\n    \"price\": 2.5\n  },", ""},
 		{"range without what only the bolt needs", "range shop averages", 0, "  {\"price\":2.5}\n", ""},

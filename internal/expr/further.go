@@ -16,7 +16,7 @@ func (in *Input) Value(b []byte, f record.Format) ref.Val {
 		return types.NullValue
 	case f == record.Text:
 		return types.String(validText(b))
-	case f == record.Raw, f == record.Int64:
+	case f == record.Raw, f == record.Int64, f == record.Float64:
 		return types.Bytes(b)
 	}
 	raw := trim(b)

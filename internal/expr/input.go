@@ -127,7 +127,7 @@ func (in *Input) readEvent() ref.Val {
 		return types.NullValue
 	case in.r.Format == record.Text:
 		return types.String(validText(v))
-	case in.r.Format == record.Raw, in.r.Format == record.Int64:
+	case in.r.Format == record.Raw, in.r.Format == record.Int64, in.r.Format == record.Float64:
 		return types.Bytes(v)
 	}
 	raw := trim(v)

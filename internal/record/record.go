@@ -66,10 +66,11 @@ type Format uint8
 
 // The formats. The zero value is Raw.
 const (
-	Raw   Format = iota // bytes nobody looks into
-	JSON                // one valid JSON document, number literals kept as written
-	Text                // UTF-8 text
-	Int64               // eight bytes, big endian, as programs in Go write them; expressions do not look into them
+	Raw     Format = iota // bytes nobody looks into
+	JSON                  // one valid JSON document, number literals kept as written
+	Text                  // UTF-8 text
+	Int64                 // eight bytes, big endian, as programs in Go write them; expressions do not look into them
+	Float64               // the same of IEEE 754
 )
 
 // ParseFormat reads the name of a format that a file can give its records.
@@ -85,7 +86,7 @@ func ParseFormat(s string) (Format, error) {
 	return Raw, fmt.Errorf("read format %q: want json, raw or text", s)
 }
 
-func (f Format) String() string { return [...]string{"raw", "json", "text", "int64"}[f] }
+func (f Format) String() string { return [...]string{"raw", "json", "text", "int64", "float64"}[f] }
 
 // Clone returns a copy that can go its own way; the bytes are shared, since nobody writes into them.
 func (r *Record) Clone() *Record {

@@ -90,10 +90,8 @@ func (p *params) bytes(name, s string) []byte {
 
 // prefix is like key, but a prefix of JSON need not be JSON.
 func (p *params) prefix() []byte {
-	if p.coding.Key == tables.JSON || p.coding.Key == tables.Int64 {
-		if p.values.Has("prefix") {
-			p.wrong("a prefix can be written as text or base64 only", "prefix")
-		}
+	if p.values.Has("prefix") && p.coding.Key != tables.Text && p.coding.Key != tables.Base64 {
+		p.wrong("a prefix can be written as text or base64 only", "prefix")
 	}
 	return p.key("prefix")
 }

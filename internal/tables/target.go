@@ -94,6 +94,8 @@ func (t *target) encoding() tables.Encoding {
 		return tables.Text
 	case record.Int64:
 		return tables.Int64
+	case record.Float64:
+		return tables.Float64
 	case record.Raw:
 	}
 	return tables.Base64

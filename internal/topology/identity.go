@@ -356,7 +356,8 @@ func (id Identity) Differences(later Identity) []string {
 	}
 	say("source", listed(id.Sources, later.Sources), listed(later.Sources, id.Sources))
 	say("key", listed(id.Keys, later.Keys), listed(later.Keys, id.Keys))
-	if id.Format != record.Raw.String() || later.Format != record.Int64.String() { // that some bytes are numbers was not always known
+	number := later.Format == record.Int64.String() || later.Format == record.Float64.String()
+	if id.Format != record.Raw.String() || !number { // that some bytes are numbers was not always known
 		say("format", id.Format, later.Format)
 	}
 	say("changelog", id.Changelog, later.Changelog)

@@ -122,7 +122,9 @@ func TestBytesThatAreKnownToBeNumbersNowAreTheSame(t *testing.T) {
 	for _, c := range []struct{ was, is, want string }{
 		{"raw", "int64", ""},
 		{"int64", "int64", ""},
+		{"raw", "float64", ""},
 		{"int64", "raw", "format was int64, is raw"},
+		{"int64", "float64", "format was int64, is float64"},
 		{"json", "int64", "format was json, is int64"},
 		{"raw", "json", "format was raw, is json"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -17,19 +18,20 @@ type Encoding string
 
 // The encodings.
 const (
-	Text   Encoding = "text"   // UTF-8, as a JSON string
-	JSON   Encoding = "json"   // the bytes are a JSON document, shown as it is
-	Base64 Encoding = "base64" // a JSON string; the URL-safe alphabet without padding for keys, the usual one for values
-	Int64  Encoding = "int64"  // eight bytes, big endian, shown as a number
+	Text    Encoding = "text"    // UTF-8, as a JSON string
+	JSON    Encoding = "json"    // the bytes are a JSON document, shown as it is
+	Base64  Encoding = "base64"  // a JSON string; the URL-safe alphabet without padding for keys, the usual one for values
+	Int64   Encoding = "int64"   // eight bytes, big endian, shown as a number
+	Float64 Encoding = "float64" // the same of IEEE 754; what is no finite number comes as base64
 )
 
 // ParseEncoding reads an encoding's name.
 func ParseEncoding(s string) (Encoding, error) {
 	switch e := Encoding(s); e {
-	case Text, JSON, Base64, Int64:
+	case Text, JSON, Base64, Int64, Float64:
 		return e, nil
 	}
-	return "", fmt.Errorf("read encoding %q: want text, json, base64 or int64", s)
+	return "", fmt.Errorf("read encoding %q: want text, json, base64, int64 or float64", clip(s))
 }
 
 // Parse reads what a person or an address says into bytes. Base64 may be of either alphabet, padded or not.
@@ -49,6 +51,12 @@ func (e Encoding) Parse(s string) ([]byte, error) {
 			return nil, fmt.Errorf("read %q: not a whole number of 64 bits", clip(s))
 		}
 		return binary.BigEndian.AppendUint64(nil, uint64(n)), nil
+	case Float64:
+		n, err := strconv.ParseFloat(s, 64)
+		if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
+			return nil, fmt.Errorf("read %q: not a finite number of 64 bits", clip(s))
+		}
+		return binary.BigEndian.AppendUint64(nil, math.Float64bits(n)), nil
 	case Text:
 		if !utf8.ValidString(s) {
 			return nil, fmt.Errorf("read %q: not UTF-8; write it as base64", clip(s))
@@ -84,9 +92,18 @@ func (e Encoding) Format(b []byte) (s string, ok bool) {
 			return "", false
 		}
 		return strconv.FormatInt(int64(binary.BigEndian.Uint64(b)), 10), true
+	case Float64:
+		if len(b) != 8 {
+			return "", false
+		}
+		n, err := json.Marshal(math.Float64frombits(binary.BigEndian.Uint64(b)))
+		return string(n), err == nil
 	}
 	return string(b), utf8.Valid(b)
 }
+
+// bare says whether what Format writes is JSON as it is, so that no quotes are wanted around it.
+func (e Encoding) bare() bool { return e == JSON || e == Int64 || e == Float64 }
 
 // show writes bytes as a JSON value.
 func (e Encoding) show(b []byte) (raw json.RawMessage, ok bool) {
@@ -94,7 +111,7 @@ func (e Encoding) show(b []byte) (raw json.RawMessage, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	if e == JSON || e == Int64 {
+	if e.bare() {
 		return json.RawMessage(s), true
 	}
 	return quote(s), true
@@ -110,7 +127,7 @@ func quote(s string) json.RawMessage {
 
 // read is the reverse of show.
 func (e Encoding) read(raw json.RawMessage) ([]byte, error) {
-	if e == JSON || e == Int64 {
+	if e.bare() {
 		return e.Parse(string(raw))
 	}
 	var s string

@@ -34,6 +34,13 @@ func TestEncodingsReadWhatTheyWrite(t *testing.T) {
 		{tables.Text, "\xff", "", true, "\xff"},
 		{tables.JSON, "{", "", true, ""},
 		{tables.Int64, "1234567", "", true, "x"},
+		{tables.Float64, "\x3f\xf8\x00\x00\x00\x00\x00\x00", "1.5", false, "NaN"},
+		{tables.Float64, "\x80\x00\x00\x00\x00\x00\x00\x00", "-0", false, "-Inf"},
+		{tables.Float64, "\x00\x00\x00\x00\x00\x00\x00\x01", "5e-324", false, "1e999"},
+		{tables.Float64, "\x7f\xef\xff\xff\xff\xff\xff\xff", "1.7976931348623157e+308", false, ""},
+		{tables.Float64, "\x7f\xf0\x00\x00\x00\x00\x00\x00", "", true, "Infinity"}, // JSON has no such number
+		{tables.Float64, "\x7f\xf8\x00\x00\x00\x00\x00\x01", "", true, "nan"},
+		{tables.Float64, "1.5", "", true, "1,5"},
 		{"hex", "", "", false, "00"},
 	}
 	for _, c := range cases {
@@ -53,9 +60,9 @@ func TestEncodingsReadWhatTheyWrite(t *testing.T) {
 // TestAnyEntryComesThroughJSON shows entries in every coding, as JSON, and reads them back.
 func TestAnyEntryComesThroughJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		any := rapid.SampledFrom([]tables.Encoding{tables.Text, tables.JSON, tables.Base64, tables.Int64})
+		any := rapid.SampledFrom([]tables.Encoding{tables.Text, tables.JSON, tables.Base64, tables.Int64, tables.Float64})
 		coding := tables.Coding{Key: any.Draw(t, "key encoding"), Value: any.Draw(t, "value encoding")}
-		bytesOf := rapid.OneOf(rapid.SliceOfN(rapid.Byte(), 0, 10), rapid.Map(rapid.SampledFrom([]string{"null", `"x"`, "12345678", "7", "", "<&>\u2028"}), func(s string) []byte { return []byte(s) }))
+		bytesOf := rapid.OneOf(rapid.SliceOfN(rapid.Byte(), 0, 10), rapid.Map(rapid.SampledFrom([]string{"null", `"x"`, "12345678", "\x7f\xf8\x00\x00\x00\x00\x00\x01", "7", "", "<&>\u2028"}), func(s string) []byte { return []byte(s) }))
 		e := tables.Entry{Key: rapid.OneOf(bytesOf, rapid.Just([]byte("7 "))).Draw(t, "key"), Time: time.UnixMilli(rapid.Int64Range(0, 1e14).Draw(t, "time")).UTC()}
 		if rapid.Bool().Draw(t, "has a value") {
 			e.Value = bytesOf.Draw(t, "value")

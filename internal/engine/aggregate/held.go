@@ -61,7 +61,7 @@ func appendText(dst []byte, s string) []byte {
 
 // readHeld reads what holdRecord wrote; the record shares b.
 func readHeld(b []byte) (*record.Record, error) {
-	if len(b) < 11 || b[0] != heldVersion || b[1] > byte(record.Text) {
+	if len(b) < 11 || b[0] != heldVersion || b[1] > byte(record.Float64) {
 		return nil, errHeld
 	}
 	r := &record.Record{Format: record.Format(b[1]), Time: timeAt(b[3:])}
