@@ -42,7 +42,7 @@ func (s *session) releaseInOrder(u *unit, now time.Time) {
 		e := t.releaseFront()
 		s.inHand--
 		s.inBytes -= e.size
-		s.outbox = append(s.outbox, e)
+		s.outbox, s.outBytes = append(s.outbox, e), s.outBytes+e.size
 	}
 }
 
@@ -59,9 +59,9 @@ const (
 	untilLooked      // nobody knows what the log has: somebody was sent to look, which takes milliseconds
 )
 
-// next is the input whose front comes first, and what it has to wait for. With equal times the earlier input of the stage comes first, so that the order does not depend on what
-// arrived when. The end of a transaction goes at once: its time is that of the broker's clock, and older records may stand
-// behind it.
+// next is the input whose front comes first, and what it has to wait for. With equal times the earlier input of the stage
+// comes first, so that the order does not depend on what arrived when. The end of a transaction goes at once: its time is
+// that of the broker's clock, and older records may stand behind it.
 func (u *unit) next(more func(t *task, since time.Time) wait) (first *task, until wait) {
 	for _, t := range u.inputs {
 		switch {
@@ -144,13 +144,13 @@ func (u *unit) stuck(now time.Time) (records int) {
 	return records
 }
 
-// pressedPoll is how many records of starved inputs are read at once while the worker has as much in hand as it may.
+// pressedPoll is how many records of starved inputs are read at once, at most, while the worker has as much in hand as it may.
 const pressedPoll = 512
 
-// press lets a worker that has as much in hand as it may read on for inputs that others wait for, and for these only: what
-// is in hand may be waiting for just them. It says whether there are any. So a worker may have more in hand than its
-// limit by what its starved inputs bring: at most a partition's limit for each of them. Where only a look at the log is
-// missing there is nothing to read on for.
+// press lets a worker that has as much in hand as it may read on if inputs are waited for, and only for inputs of stages with
+// state that have nothing in hand: what is in hand may be waiting for just them. It says whether any is waited for. So a
+// worker may have more in hand than its limit by what these bring: at most a partition's limit for each. Where only a
+// look at the log is missing there is nothing to read on for.
 func (s *session) press() bool {
 	starving := false
 	for _, u := range s.units {

@@ -45,10 +45,11 @@ type session struct {
 	work       []stage.Work        // of lateStep, kept for its memory
 	outbox     []*entry            // released, in order; to be written when no commit is under way
 	inHand     int                 // entries in rings
-	inBytes    int64
-	runningNow int      // lanes in work
-	ready      []*entry // may run, but maxRunning is reached
-	written    bool     // something was written or a mark moved since the last commit
+	inBytes    int64               // of them
+	outBytes   int64               // of the outbox
+	runningNow int                 // lanes in work
+	ready      []*entry            // may run, but maxRunning is reached
+	written    bool                // something was written or a mark moved since the last commit
 
 	committing chan error // non-nil while a commit is under way
 	marks      kafka.Offsets
@@ -290,18 +291,18 @@ func (s *session) ask(live context.Context, r rebalance) error {
 
 // startPoll asks for more records if there is room for them.
 func (s *session) startPoll(live context.Context) {
-	room := min(maxPoll, s.plan.Limits.Records-s.inHand)
-	if s.pressed && (room > s.plan.Limits.Records/4 || !s.press()) {
+	if s.pressed && (s.roomy() || !s.press()) {
 		s.unpress() // also while a poll is under way: it may be waiting for nothing but what is paused
 	}
-	if s.polling != nil || len(s.outbox) > maxPoll {
+	if s.polling != nil || s.outboxFull() {
 		return
 	}
-	if room <= 0 || s.inBytes >= int64(s.plan.Limits.Bytes) {
+	room := s.room()
+	if room <= 0 {
 		if !s.press() {
 			return
 		}
-		room = pressedPoll
+		room = min(pressedPoll, s.plan.Limits.PartitionRecords)
 	}
 	ctx, cancel := context.WithCancel(live)
 	s.polling = cancel
@@ -310,6 +311,25 @@ func (s *session) startPoll(live context.Context) {
 		cancel()
 		s.polled <- poll{fetches, err}
 	}()
+}
+
+// room is how many records may be read.
+func (s *session) room() int {
+	if s.inBytes >= int64(s.plan.Limits.Bytes) {
+		return 0
+	}
+	return min(maxPoll, s.plan.Limits.Records-s.inHand)
+}
+
+// roomy says whether a quarter of what a worker may have in hand is free, so that what is resumed is not paused at once.
+func (s *session) roomy() bool {
+	records, size := s.plan.Limits.Records, int64(s.plan.Limits.Bytes)
+	return records-s.inHand > records/4 && size-s.inBytes > size/4
+}
+
+// outboxFull says whether reading waits for the commit under way: only then is there anything in the outbox.
+func (s *session) outboxFull() bool {
+	return len(s.outbox) > maxPoll || s.outBytes > 0 && s.inBytes+s.outBytes >= int64(s.plan.Limits.Bytes)
 }
 
 // endPoll cuts a poll short and takes what it had. After it no batch is on its way, so whatever is read later belongs
@@ -470,7 +490,7 @@ func (s *session) complete(e *entry, now time.Time) {
 	retried := e.retried
 	next := e.task.complete(e, now, time.Duration(s.plan.Retry.ParkEvery))
 	if retried && e.outcome != parked {
-		s.outbox = append(s.outbox, e)
+		s.outbox, s.outBytes = append(s.outbox, e), s.outBytes+e.size
 	}
 	if next != nil {
 		s.start(next)
@@ -482,6 +502,7 @@ func (s *session) releaseTask(t *task) []*entry {
 	out := t.release(s.outbox)
 	s.inHand -= before - len(t.ring)
 	s.inBytes -= bytes - t.bytes
+	s.outBytes += bytes - t.bytes
 	return out
 }
 
@@ -511,7 +532,7 @@ func (s *session) pauseIfFull(t *task) {
 }
 
 func (s *session) resumeIfRoom(t *task) {
-	if t.paused && t.ready() && !s.pressed && len(t.ring) < s.plan.Limits.PartitionRecords*3/4 && t.parkedCount < s.plan.Limits.Parked {
+	if t.paused && t.ready() && !s.pressed && len(t.ring) < max(s.plan.Limits.PartitionRecords*3/4, 1) && t.parkedCount < s.plan.Limits.Parked {
 		t.paused = false
 		s.tx.Resume(t.id.asMap())
 	}
@@ -529,7 +550,7 @@ func (s *session) flush(live context.Context) error {
 		}
 		s.outbox[i] = nil
 	}
-	s.outbox = s.outbox[:0]
+	s.outbox, s.outBytes = s.outbox[:0], 0
 	s.written = true
 	return s.tx.Failed()
 }
@@ -652,6 +673,8 @@ func (s *session) assign(live context.Context, r rebalance) error {
 			if u := s.unitOf(t.input, n); u != nil {
 				u.join(s.plan, t)
 				s.tx.Pause(id.asMap())
+			} else {
+				s.tx.Resume(id.asMap()) // it may have been paused when it was given up
 			}
 		}
 	}

@@ -37,6 +37,10 @@ const (
 	// fetchMaxWait is how long a broker holds a fetch that has nothing to answer with. What is resumed meanwhile waits for as
 	// long: the client asks a broker one thing at a time, and cannot add to a question.
 	fetchMaxWait = 100 * time.Millisecond
+	// What waits to be sent. The bytes are above the largest request that brokers take (socket.request.max.bytes, 100 MB): the
+	// client refuses a record that is larger.
+	maxUnsentRecords = 50_000
+	maxUnsentBytes   = 128 << 20
 )
 
 // TransactorConfig says what a Transactor reads and as whom.
@@ -116,7 +120,8 @@ func NewTransactor(cfg TransactorConfig) (*Transactor, error) {
 		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.FetchMaxWait(fetchMaxWait),
-		kgo.MaxBufferedRecords(50_000),
+		kgo.MaxBufferedRecords(maxUnsentRecords),
+		kgo.MaxBufferedBytes(maxUnsentBytes),
 		kgo.RecordPartitioner(partitioner{manual: cfg.Manual, keyed: kgo.StickyKeyPartitioner(nil)}),
 		kgo.KeepControlRecords(), // so that the offsets of commit markers can be committed, too, and lag can reach zero
 		kgo.OnPartitionsAssigned(t.onAssigned),
