@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,7 @@ func (t *Topology) build() (*built, error) {
 func (t *Topology) assemble() *built {
 	g := &graph{Topology: t}
 	g.nameAll()
+	g.nilFunctions()
 	g.dropViews()
 	g.unused()
 	g.adapt()
@@ -120,6 +122,17 @@ func firstFree(taken map[string]*node, stem string) string {
 		name = stem + "-" + strconv.Itoa(i)
 	}
 	return name
+}
+
+// nilFunctions reports functions that are nil: each would fail with the first record.
+func (g *graph) nilFunctions() {
+	for _, n := range g.nodes {
+		for _, c := range n.calls {
+			if reflect.ValueOf(c.f).IsNil() {
+				g.problem(CodeValueInvalid, n.name, "give it a function", "read %s: its function %s is nil", n.label(), c.name)
+			}
+		}
+	}
 }
 
 func (g *graph) connect() {

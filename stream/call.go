@@ -23,7 +23,7 @@ func Call[K, V, W any](s Stream[K, V], f func(ctx context.Context, r Record[K, V
 	o := s.t.read(op, opts, optValue)
 	out := Stream[K, W]{t: s.t, key: s.key, value: codecOr[W](s.t, op, o.value)}
 	as := shapeOf(s.t, out.key, out.value)
-	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: as}}}
+	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: as}}, calls: []function{{"f", f}}}
 	in := s.input().want
 	n.call = func() component.Bolt {
 		return &call[K, V, W]{n: n, f: f, in: in, out: as, key: s.key, value: s.value, outValue: out.value}

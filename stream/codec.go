@@ -21,20 +21,21 @@ type Codec[T any] interface {
 	Decode(data []byte) (T, error)
 }
 
-// JSON writes values as encoding/json does.
+// JSON writes values as encoding/json does, but leaves <, > and & as they are, so that a key has the bytes that programs
+// in other languages write. What encoding/json does not keep is not kept here either: null is read as the zero value, a
+// number into an any as a float64 (give it a field of type int64 or json.Number), and text that is not UTF-8 is replaced.
 func JSON[T any]() Codec[T] { return jsonCodec[T]{} }
 
 type jsonCodec[T any] struct{}
 
 func (jsonCodec[T]) Encode(buf []byte, value T) ([]byte, error) {
-	data, err := json.Marshal(value)
-	if err != nil {
+	out := bytes.NewBuffer(buf)
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
 		return nil, fmt.Errorf("write json: %w", err)
 	}
-	if buf == nil {
-		return data, nil
-	}
-	return append(buf, data...), nil
+	return out.Bytes()[:out.Len()-1], nil // without the end of the line
 }
 
 func (jsonCodec[T]) Decode(data []byte) (value T, err error) {
@@ -105,7 +106,13 @@ func (float64Codec) Decode(data []byte) (float64, error) {
 // Use makes a codec the one for its type wherever the topology needs one and neither the stream nor an option brings
 // one: after an operator that gives records keys or values of another type. string, int64, float64 and []byte need no
 // Use.
-func Use[T any](t *Topology, c Codec[T]) { t.codecs[reflect.TypeFor[T]()] = c }
+func Use[T any](t *Topology, c Codec[T]) {
+	if c == nil {
+		t.problem(CodeValueInvalid, "", "give it a codec, or leave it out", "use a codec for %s: it is nil", reflect.TypeFor[T]())
+		return
+	}
+	t.codecs[reflect.TypeFor[T]()] = c
+}
 
 // known is the codec of a type as far as the topology knows one, else nil.
 func known[T any](t *Topology) Codec[T] {

@@ -43,14 +43,14 @@ func (g Grouped[K, V]) Count(opts ...Option) Table[K, int64] {
 // takes InMemory and TTL.
 func (g Grouped[K, V]) Reduce(f func(so, next V) V, opts ...Option) Table[K, V] {
 	o := aggregate.Options{Inputs: []aggregate.Input{{Add: g.codec.reduce(f)}}}
-	return grouped(g.in.t, "reduce", []input{g.in.input()}, o, g.in.key, g.in.value, opts)
+	return grouped(g.in.t, "reduce", []input{g.in.input()}, o, g.in.key, g.in.value, opts).calling(function{"f", f})
 }
 
 // Aggregate brings the values of each key together to something of another type, beginning with what empty gives. It
 // takes InMemory and TTL.
 func Aggregate[K, V, A any](g Grouped[K, V], kept Codec[A], empty func() A, add func(key K, value V, so A) A, opts ...Option) Table[K, A] {
 	o := aggregate.Options{Inputs: []aggregate.Input{{Add: fold(g.codec, kept, empty, add)}}}
-	return grouped(g.in.t, "aggregate", []input{g.in.input()}, o, g.in.key, kept, opts)
+	return grouped(g.in.t, "aggregate", []input{g.in.input()}, o, g.in.key, kept, opts).calling(function{"empty", empty}, function{"add", add})
 }
 
 // grouped adds an aggregate without windows.
@@ -138,6 +138,7 @@ type Cogrouped[K, A any] struct {
 	key  Codec[K]
 	from []input
 	make []func(kept Codec[A], empty func() A) aggregate.Fold
+	add  []function
 }
 
 // Cogroup begins an aggregate of several streams with the first of them; see And.
@@ -151,6 +152,7 @@ func And[K, V, A any](c Cogrouped[K, A], g Grouped[K, V], add func(key K, value 
 	c.make = append(slices.Clip(c.make), func(kept Codec[A], empty func() A) aggregate.Fold {
 		return fold(g.codec, kept, empty, add)
 	})
+	c.add = append(slices.Clip(c.add), function{"add", add})
 	return c
 }
 
@@ -163,7 +165,7 @@ func (c Cogrouped[K, A]) inputs(kept Codec[A], empty func() A) (all []aggregate.
 
 // Aggregate keeps what comes of all streams together, beginning with what empty gives. It takes InMemory and TTL.
 func (c Cogrouped[K, A]) Aggregate(kept Codec[A], empty func() A, opts ...Option) Table[K, A] {
-	return grouped(c.t, "cogroup", c.from, aggregate.Options{Inputs: c.inputs(kept, empty)}, c.key, kept, opts)
+	return grouped(c.t, "cogroup", c.from, aggregate.Options{Inputs: c.inputs(kept, empty)}, c.key, kept, opts).calling(append(slices.Clip(c.add), function{"empty", empty})...)
 }
 
 // GroupedTable is a table whose entries are aggregated by something else than their key: when an entry changes, what it was
@@ -191,7 +193,7 @@ func GroupTableBy[K, V, G, W any](s Table[K, V], f func(key K, value V) (G, W), 
 		}
 		return key, value, err
 	}
-	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: shapeOf(s.t, c.key, c.value)}}}
+	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: shapeOf(s.t, c.key, c.value)}}, calls: []function{{"f", f}}}
 	n.shape = func() component.Shape { return component.Shape{Rekeys: true} }
 	n.open = func(component.Env) (processor.Processor, error) {
 		return n.wrap(aggregate.NewTableGroup(regroup)), nil
@@ -209,13 +211,13 @@ func (g GroupedTable[K, V]) Count(opts ...Option) Table[K, int64] {
 // Reduce brings the values of each group together: add puts one in, remove takes one out again. It takes InMemory.
 func (g GroupedTable[K, V]) Reduce(add, remove func(so, one V) V, opts ...Option) Table[K, V] {
 	o := aggregate.Options{Inputs: []aggregate.Input{{Add: g.codec.reduce(add), Remove: g.codec.reduce(remove)}}}
-	return grouped(g.t, "reduce", []input{g.from}, o, g.codec.key, g.codec.value, opts)
+	return grouped(g.t, "reduce", []input{g.from}, o, g.codec.key, g.codec.value, opts).calling(function{"add", add}, function{"remove", remove})
 }
 
 // AggregateTable brings the values of each group together to something of another type. It takes InMemory.
 func AggregateTable[K, V, A any](g GroupedTable[K, V], kept Codec[A], empty func() A, add, remove func(key K, value V, so A) A, opts ...Option) Table[K, A] {
 	in := aggregate.Input{Add: fold(g.codec, kept, empty, add), Remove: fold(g.codec, kept, empty, remove)}
-	return grouped(g.t, "aggregate", []input{g.from}, aggregate.Options{Inputs: []aggregate.Input{in}}, g.codec.key, kept, opts)
+	return grouped(g.t, "aggregate", []input{g.from}, aggregate.Options{Inputs: []aggregate.Input{in}}, g.codec.key, kept, opts).calling(function{"empty", empty}, function{"add", add}, function{"remove", remove})
 }
 
 // Deduplicate lets the first of the records through that have one key and one id, and no other whose event time is within
@@ -234,7 +236,7 @@ func Deduplicate[K, V any](s Stream[K, V], within, grace time.Duration, id func(
 	if err := d.Check(); err != nil {
 		s.t.problem(CodeValueInvalid, op, "", "read %s: %v", op, err)
 	}
-	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: in}}}
+	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: in}}, calls: []function{{"id", id}}}
 	n.addLate()
 	n.shape = func() component.Shape { return component.Shape{Keyed: true, Stores: d.Stores()} }
 	n.open = func(component.Env) (processor.Processor, error) {

@@ -14,7 +14,7 @@ import (
 //
 // Of a Versioned table, the value that was valid at the record's event time is taken.
 func Join[K, V, W, R any](s Stream[K, V], with Table[K, W], f func(value V, other W) R, opts ...Option) Stream[K, R] {
-	return result(streamTable(s, with, join.Inner, opts), func(p *pair[V, W]) R { return f(p.left, p.right) })
+	return result(streamTable(s, with, join.Inner, opts), func(p *pair[V, W]) R { return f(p.left, p.right) }).calling(function{"f", f})
 }
 
 // LeftJoin is Join with a result for every record of the stream: other is nil if the key is not in the table.
@@ -22,13 +22,13 @@ func LeftJoin[K, V, W, R any](s Stream[K, V], with Table[K, W], f func(value V, 
 	return result(streamTable(s, with, join.Left, opts), func(p *pair[V, W]) R {
 		_, other := p.sides()
 		return f(p.left, other)
-	})
+	}).calling(function{"f", f})
 }
 
 // JoinGlobal gives a result for each record of the stream for which the global table has the key that key derives. It
 // takes WithValue.
 func JoinGlobal[K, V, G, W, R any](s Stream[K, V], with GlobalTable[G, W], key func(key K, value V) G, f func(value V, other W) R, opts ...Option) Stream[K, R] {
-	return result(streamGlobal(s, with, key, join.Inner, opts), func(p *pair[V, W]) R { return f(p.left, p.right) })
+	return result(streamGlobal(s, with, key, join.Inner, opts), func(p *pair[V, W]) R { return f(p.left, p.right) }).calling(function{"key", key}, function{"f", f})
 }
 
 // LeftJoinGlobal is JoinGlobal with a result for every record of the stream: other is nil if the table has no such key.
@@ -36,7 +36,7 @@ func LeftJoinGlobal[K, V, G, W, R any](s Stream[K, V], with GlobalTable[G, W], k
 	return result(streamGlobal(s, with, key, join.Left, opts), func(p *pair[V, W]) R {
 		_, other := p.sides()
 		return f(p.left, other)
-	})
+	}).calling(function{"key", key}, function{"f", f})
 }
 
 // result makes results of pairs.
@@ -106,7 +106,7 @@ func streamGlobal[K, V, G, W any](s Stream[K, V], with GlobalTable[G, W], key fu
 // JoinTables is a table with an entry for each key that is in both tables. It is calculated with every change of either,
 // and kept nowhere; see Kept. It takes WithValue.
 func JoinTables[K, V, W, R any](a Table[K, V], b Table[K, W], f func(left V, right W) R, opts ...Option) Table[K, R] {
-	return tableResult(tableTable(a, b, join.Inner, opts), func(p *pair[V, W]) R { return f(p.left, p.right) })
+	return tableResult(tableTable(a, b, join.Inner, opts), func(p *pair[V, W]) R { return f(p.left, p.right) }).calling(function{"f", f})
 }
 
 // LeftJoinTables is JoinTables with an entry for each key of the left table: right is nil if the key is not in the right
@@ -115,12 +115,12 @@ func LeftJoinTables[K, V, W, R any](a Table[K, V], b Table[K, W], f func(left V,
 	return tableResult(tableTable(a, b, join.Left, opts), func(p *pair[V, W]) R {
 		_, right := p.sides()
 		return f(p.left, right)
-	})
+	}).calling(function{"f", f})
 }
 
 // OuterJoinTables is JoinTables with an entry for each key of either table: the side that does not have it is nil.
 func OuterJoinTables[K, V, W, R any](a Table[K, V], b Table[K, W], f func(left *V, right *W) R, opts ...Option) Table[K, R] {
-	return tableResult(tableTable(a, b, join.Outer, opts), func(p *pair[V, W]) R { return f(p.sides()) })
+	return tableResult(tableTable(a, b, join.Outer, opts), func(p *pair[V, W]) R { return f(p.sides()) }).calling(function{"f", f})
 }
 
 func tableTable[K, V, W any](a Table[K, V], b Table[K, W], typ join.Type, opts []Option) Stream[K, pair[V, W]] {
@@ -140,7 +140,7 @@ func tableTable[K, V, W any](a Table[K, V], b Table[K, W], typ join.Type, opts [
 // tableResult makes a table's entries of pairs.
 func tableResult[K, V, W, R any](j Stream[K, pair[V, W]], f func(p *pair[V, W]) R) Table[K, R] {
 	codec := codecOr[R](j.t, "join", j.at.n.value)
-	n := &node{kind: freeNode, op: j.at.n.op + "-result", from: []input{j.input()}, outs: []output{{shape: shapeOf(j.t, j.key, codec), side: true}}}
+	n := &node{kind: freeNode, op: j.at.n.op + "-result", from: []input{j.input()}, outs: []output{{shape: shapeOf(j.t, j.key, codec), side: true}}, pairs: j.at.n}
 	call := func(_ K, p pair[V, W]) R { return f(&p) }
 	n.link = func(next [][]any) any { return mapChanges(n, call, fan[K, R](next[0])) }
 	j.t.add(n, options{})
@@ -151,7 +151,7 @@ func tableResult[K, V, W, R any](j Stream[K, pair[V, W]], f func(p *pair[V, W]) 
 // entries of the left may have the same foreign key. It is kept in a store and changes with either table. It takes
 // WithValue and InMemory.
 func JoinForeign[K, V, F, W, R any](a Table[K, V], b Table[F, W], key func(key K, value V) F, f func(left V, right W) R, opts ...Option) Table[K, R] {
-	return foreign(a, b, key, join.Inner, func(p *pair[V, W]) R { return f(p.left, p.right) }, opts)
+	return foreign(a, b, key, join.Inner, func(p *pair[V, W]) R { return f(p.left, p.right) }, opts).calling(function{"key", key}, function{"f", f})
 }
 
 // LeftJoinForeign is JoinForeign with an entry for each entry of the left table: right is nil if its foreign key is not in
@@ -160,7 +160,7 @@ func LeftJoinForeign[K, V, F, W, R any](a Table[K, V], b Table[F, W], key func(k
 	return foreign(a, b, key, join.Left, func(p *pair[V, W]) R {
 		_, right := p.sides()
 		return f(p.left, right)
-	}, opts)
+	}, opts).calling(function{"key", key}, function{"f", f})
 }
 
 // foreign adds the three parts of a foreign-key join (see join.ForeignKeyConfig).
@@ -242,7 +242,7 @@ func (s Span) Grace(d time.Duration) Span {
 // JoinStreams gives a result for each pair of records of one key that are close to each other in event time. A record that
 // comes when the time to meet it is over, and meets nobody itself, is late: see LateOf. It takes WithValue and InMemory.
 func JoinStreams[K, V, W, R any](a Stream[K, V], b Stream[K, W], span Span, f func(left V, right W) R, opts ...Option) Stream[K, R] {
-	return result(streamStream(a, b, span, join.Inner, opts), func(p *pair[V, W]) R { return f(p.left, p.right) })
+	return result(streamStream(a, b, span, join.Inner, opts), func(p *pair[V, W]) R { return f(p.left, p.right) }).calling(function{"f", f})
 }
 
 // LeftJoinStreams gives a result for each left record without a partner, too, when its time to find one is over: right is
@@ -251,12 +251,12 @@ func LeftJoinStreams[K, V, W, R any](a Stream[K, V], b Stream[K, W], span Span, 
 	return result(streamStream(a, b, span, join.Left, opts), func(p *pair[V, W]) R {
 		_, right := p.sides()
 		return f(p.left, right)
-	})
+	}).calling(function{"f", f})
 }
 
 // OuterJoinStreams gives a result for each record of either side without a partner, too.
 func OuterJoinStreams[K, V, W, R any](a Stream[K, V], b Stream[K, W], span Span, f func(left *V, right *W) R, opts ...Option) Stream[K, R] {
-	return result(streamStream(a, b, span, join.Outer, opts), func(p *pair[V, W]) R { return f(p.sides()) })
+	return result(streamStream(a, b, span, join.Outer, opts), func(p *pair[V, W]) R { return f(p.sides()) }).calling(function{"f", f})
 }
 
 func streamStream[K, V, W any](a Stream[K, V], b Stream[K, W], span Span, typ join.Type, opts []Option) Stream[K, pair[V, W]] {

@@ -28,14 +28,32 @@ type node struct {
 	topic  *topicDecl             // of spouts and sinks
 	latest bool                   // of spouts
 
-	value  any   // the codec of what is made of a join's pairs, as an option gave it
-	pairs  *node // the join whose pairs it makes results of
+	calls  []function // of the user
+	value  any        // the codec of what is made of a join's pairs, as an option gave it
+	pairs  *node      // the join whose pairs it makes results of
 	rekeys bool
 	view   bool                                             // an operator of a table
 	viewed bool                                             // through which somebody reads the table
 	link   func(next [][]any) any                           // without state: makes its step of the steps that follow, by port
 	open   func(component.Env) (processor.Processor, error) // with state
 	call   func() component.Bolt                            // without state, waits for the world outside: not fused
+}
+
+// function is one that the user gave an operator.
+type function struct {
+	name string // of the parameter, as the operator's comment has it
+	f    any
+}
+
+// calling notes functions of the user, so that build can tell which are nil.
+func (s Stream[K, V]) calling(all ...function) Stream[K, V] {
+	s.madeBy().calls = append(s.madeBy().calls, all...)
+	return s
+}
+
+func (s Table[K, V]) calling(all ...function) Table[K, V] {
+	s.madeBy().calls = append(s.madeBy().calls, all...)
+	return s
 }
 
 type nodeKind uint8
@@ -147,6 +165,7 @@ const nameMax = 100
 // add puts a node into the topology. Inputs of other topologies are a problem.
 func (t *Topology) add(n *node, o options) *node {
 	n.t, n.named = t, o.name
+	t.fixed(n.label())
 	t.checkName(n.label(), o)
 	for _, in := range n.from {
 		t.own(in.n.t, n.label())

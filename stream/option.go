@@ -3,6 +3,7 @@ package stream
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -44,6 +45,7 @@ type options struct {
 	keeps       bool
 	merge       any
 	stem        string
+	nothing     []optionKind // options that were given nil
 }
 
 // Named gives an operator a name: the one it has in plans, metrics and dead letters, and the name of its store and its
@@ -54,10 +56,22 @@ func Named(name string) Option {
 }
 
 // WithKey says how the keys that an operator gives are written.
-func WithKey[K any](c Codec[K]) Option { return Option{optKey, func(o *options) { o.key = c }} }
+func WithKey[K any](c Codec[K]) Option {
+	return Option{optKey, func(o *options) {
+		if o.key = c; c == nil {
+			o.nothing = append(o.nothing, optKey)
+		}
+	}}
+}
 
 // WithValue says how the values that an operator gives, or keeps, are written.
-func WithValue[V any](c Codec[V]) Option { return Option{optValue, func(o *options) { o.value = c }} }
+func WithValue[V any](c Codec[V]) Option {
+	return Option{optValue, func(o *options) {
+		if o.value = c; c == nil {
+			o.nothing = append(o.nothing, optValue)
+		}
+	}}
+}
 
 // InMemory keeps the operator's store in memory only, restored from its changelog at each start; without it, a store is on
 // disk.
@@ -88,6 +102,9 @@ func (t *Topology) read(op string, all []Option, takes ...optionKind) options {
 		}
 		option.apply(&o)
 	}
+	for _, kind := range o.nothing {
+		t.problem(CodeValueInvalid, op, "give it something, or leave the option out", "read %s: the option %s was given nil", op, kind)
+	}
 	if o.ttl < 0 || o.versions < 0 {
 		t.problem(CodeValueInvalid, op, "", "read %s: a length of time is below zero", op)
 	}
@@ -104,8 +121,7 @@ func codecOr[T any](t *Topology, op string, given any) Codec[T] {
 	}
 	c, ok := given.(Codec[T])
 	if !ok {
-		var want T
-		t.problem(CodeCodecMismatch, op, fmt.Sprintf("give one for %T", want), "read %s: the codec %T is for another type", op, given)
+		t.problem(CodeCodecMismatch, op, fmt.Sprintf("give one for %s", reflect.TypeFor[T]()), "read %s: the codec %T is for another type", op, given)
 	}
 	return c
 }

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"runtime/debug"
@@ -34,7 +35,7 @@ func Process[K, V, K2, V2 any](s Stream[K, V], open func(c *Context[K2, V2]) fun
 	o.uses = s.t.given(op, o.uses)
 	out := Stream[K2, V2]{t: s.t, key: codecOr[K2](s.t, op, o.key), value: codecOr[V2](s.t, op, o.value)}
 	as := shapeOf(s.t, out.key, out.value)
-	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: as, side: true}}}
+	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: as, side: true}}, calls: []function{{"open", open}}}
 	n.shape = func() component.Shape { return n.usesShape(component.Shape{Rekeys: !o.keeps}, o.uses) }
 	in := s.input().want
 	n.open = func(component.Env) (processor.Processor, error) {
@@ -118,15 +119,21 @@ func (c *Context[K, V]) Opened() processor.Context { return c.c }
 // Emit gives a record to what follows, with the headers, event time and origin of the record at work; in scheduled
 // functions with the time they are called with.
 func (c *Context[K, V]) Emit(key K, value V) {
-	r := Record[K, V]{Key: key, Value: value, Time: c.now}
+	r := Record[K, V]{Key: key, Value: value}
 	if w := c.current; w != nil {
-		r.Headers, r.Time, r.Origin = headersIn(w.Headers), w.Time, Origin(w.Origin)
+		r.Headers = headersIn(w.Headers)
 	}
 	c.EmitRecord(r)
 }
 
-// EmitRecord gives a record to what follows, as it is.
-func (c *Context[K, V]) EmitRecord(r Record[K, V]) { c.failed = errors.Join(c.failed, c.emit(r)) }
+// EmitRecord gives a record to what follows, as it is; without a time or origin it gets them as Emit gives them.
+func (c *Context[K, V]) EmitRecord(r Record[K, V]) {
+	at, origin := c.now, Origin{}
+	if w := c.current; w != nil {
+		at, origin = w.Time, Origin(w.Origin)
+	}
+	c.failed = errors.Join(c.failed, c.emit(r.after(at, origin)))
+}
 
 // StreamTime is the greatest event time of the task so far, the record at work included.
 func (c *Context[K, V]) StreamTime() time.Time { return c.c.StreamTime() }
@@ -136,15 +143,18 @@ func (c *Context[K, V]) Now() time.Time { return c.c.Now() }
 
 // EveryStreamTime calls f whenever records move stream time past a multiple of the interval, once however far it moved.
 func (c *Context[K, V]) EveryStreamTime(every time.Duration, f func(now time.Time) error) (stop func()) {
-	return c.c.Schedule(processor.StreamTime, every, c.scheduled(f))
+	return c.c.Schedule(processor.StreamTime, every, c.scheduled(every, f))
 }
 
 // Every calls f by the wall clock, between records.
 func (c *Context[K, V]) Every(every time.Duration, f func(now time.Time) error) (stop func()) {
-	return c.c.Schedule(processor.WallClock, every, c.scheduled(f))
+	return c.c.Schedule(processor.WallClock, every, c.scheduled(every, f))
 }
 
-func (c *Context[K, V]) scheduled(f func(time.Time) error) func(time.Time) error {
+func (c *Context[K, V]) scheduled(every time.Duration, f func(time.Time) error) func(time.Time) error {
+	if f == nil {
+		panic(fmt.Sprintf("call nothing every %s: the function is nil", every))
+	}
 	return func(now time.Time) error {
 		c.current, c.now, c.failed = nil, now, nil
 		err := guard(c.c.Bolt(), func() error { return f(now) })
@@ -177,7 +187,9 @@ type process[K, V, K2, V2 any] struct {
 func (p *process[K, V, K2, V2]) Open(c processor.Context) error {
 	p.c = &Context[K2, V2]{c: c, emit: p.emit}
 	return guard(p.n.name, func() error {
-		p.work = p.open(p.c)
+		if p.work = p.open(p.c); p.work == nil {
+			return fmt.Errorf("open %s: it returned no function to work on records with", p.n.label())
+		}
 		return nil
 	})
 }

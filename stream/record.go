@@ -46,6 +46,17 @@ func (r Record[K, V]) WithHeader(key string, value []byte) Record[K, V] {
 	return r
 }
 
+// after is the record with a time and an origin, if it has none.
+func (r Record[K, V]) after(at time.Time, origin Origin) Record[K, V] {
+	if r.Time.IsZero() {
+		r.Time = at
+	}
+	if r.Origin == (Origin{}) {
+		r.Origin = origin
+	}
+	return r
+}
+
 // item is a record between two fused operators, with the bytes it was read from as long as they still say the same.
 type item[K, V any] struct {
 	Record[K, V]

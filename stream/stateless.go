@@ -33,7 +33,7 @@ func (s Stream[K, V]) Filter(keep func(key K, value V) bool, opts ...Option) Str
 			}
 			return next(x, it)
 		}
-	})
+	}).calling(function{"keep", keep})
 }
 
 // Peek calls look for every record and hands it on as it is. It may be called again for a record after a crash.
@@ -44,13 +44,13 @@ func (s Stream[K, V]) Peek(look func(r Record[K, V]), opts ...Option) Stream[K, 
 			look(it.Record)
 			return next(x, it)
 		}
-	})
+	}).calling(function{"look", look})
 }
 
 // ForEach calls do for every record and ends the stream. An error makes the record a dead letter. It may be called
 // again for a record after a crash, and runs before the record's transaction is committed.
 func (s Stream[K, V]) ForEach(do func(r Record[K, V]) error, opts ...Option) {
-	n := &node{kind: freeNode, op: "for-each", from: []input{s.input()}, last: true}
+	n := &node{kind: freeNode, op: "for-each", from: []input{s.input()}, last: true, calls: []function{{"do", do}}}
 	n.link = func([][]any) any {
 		return step[K, V](func(x *run, it *item[K, V]) error {
 			x.at = n
@@ -71,7 +71,7 @@ func Map[K, V, K2, V2 any](s Stream[K, V], f func(key K, value V) (K2, V2), opts
 			value = *new(V2)
 		}
 		return emit(Record[K2, V2]{Key: key, Value: value, Headers: r.Headers, Time: r.Time, Origin: r.Origin, Deleted: r.Deleted})
-	}, stemmed("map", opts)...)
+	}, stemmed("map", opts)...).calling(function{"f", f})
 }
 
 // FlatMap gives none, one or several records for each. It takes WithKey and WithValue.
@@ -83,11 +83,12 @@ func FlatMap[K, V, K2, V2 any](s Stream[K, V], f func(key K, value V) iter.Seq2[
 			}
 		}
 		return nil
-	}, stemmed("flat-map", opts)...)
+	}, stemmed("flat-map", opts)...).calling(function{"f", f})
 }
 
 // Transform is the general operator without state: f sees the whole record and emits what it likes, headers and event
-// time included. An error makes the record a dead letter. It takes WithKey and WithValue.
+// time included; a record without a time or origin gets that of r. An error makes the record a dead letter. It takes WithKey
+// and WithValue.
 func Transform[K, V, K2, V2 any](s Stream[K, V], f func(r Record[K, V], emit func(Record[K2, V2]) error) error, opts ...Option) Stream[K2, V2] {
 	o := s.t.read("transform", opts, optKey, optValue, optStem)
 	op := o.stemOr("transform")
@@ -97,7 +98,7 @@ func Transform[K, V, K2, V2 any](s Stream[K, V], f func(r Record[K, V], emit fun
 			x.at = n
 			var within error // of what follows: it names its own operator
 			err := f(it.Record, func(r Record[K2, V2]) error {
-				within = next(x, &item[K2, V2]{Record: r})
+				within = next(x, &item[K2, V2]{Record: r.after(it.Time, it.Origin)})
 				x.at = n
 				return within
 			})
@@ -106,13 +107,13 @@ func Transform[K, V, K2, V2 any](s Stream[K, V], f func(r Record[K, V], emit fun
 			}
 			return n.failed(err)
 		}
-	})
+	}).calling(function{"f", f})
 }
 
 // MapValues gives every record another value; keys stay, so nothing needs to be repartitioned. A record without a value
 // stays as it is, without a call. It takes WithValue.
 func MapValues[K, V, W any](s Stream[K, V], f func(value V) W, opts ...Option) Stream[K, W] {
-	return TryMapValues(s, func(_ K, value V) (W, error) { return f(value), nil }, stemmed("map-values", opts)...)
+	return TryMapValues(s, func(_ K, value V) (W, error) { return f(value), nil }, stemmed("map-values", opts)...).calling(function{"f", f})
 }
 
 // TryMapValues is MapValues for a function that sees the key and may fail: an error makes the record a dead letter. It
@@ -133,7 +134,7 @@ func TryMapValues[K, V, W any](s Stream[K, V], f func(key K, value V) (W, error)
 			}
 			return next(x, &out)
 		}
-	})
+	}).calling(function{"f", f})
 }
 
 // FlatMapValues gives none, one or several values for each; keys stay. It takes WithValue.
@@ -157,7 +158,7 @@ func FlatMapValues[K, V, W any](s Stream[K, V], f func(value V) iter.Seq[W], opt
 			}
 			return nil
 		}
-	})
+	}).calling(function{"f", f})
 }
 
 // Rekey gives every record another key; for one without a value, f sees the zero value. What needs all records of a key together, such as a join, gets them through an
@@ -179,7 +180,7 @@ func rekey[K, V, K2 any](s Stream[K, V], op string, drop bool, f func(key K, val
 			out := rekeyed(it, f(it.Key, it.Value))
 			return next(x, &out)
 		}
-	})
+	}).calling(function{"f", f})
 }
 
 // Timed gives every record the event time that f reads from it. A record whose time is not between 1970 and 2262, the zero
@@ -195,7 +196,7 @@ func (s Stream[K, V]) Timed(f func(r Record[K, V]) time.Time, opts ...Option) St
 			}
 			return next(x, &out)
 		}
-	})
+	}).calling(function{"f", f})
 }
 
 // Branch splits a stream: each record goes to the first branch whose condition is true, and to the last one, which is
@@ -203,6 +204,9 @@ func (s Stream[K, V]) Timed(f func(r Record[K, V]) time.Time, opts ...Option) St
 func (s Stream[K, V]) Branch(conditions ...func(key K, value V) bool) []Stream[K, V] {
 	n := &node{kind: freeNode, op: "branch", from: []input{s.input()}}
 	var branches []Stream[K, V]
+	for i, c := range conditions {
+		n.calls = append(n.calls, function{fmt.Sprintf("conditions[%d]", i), c})
+	}
 	for i := range len(conditions) + 1 {
 		n.outs = append(n.outs, output{name: strconv.Itoa(i), shape: shapeOf(s.t, s.key, s.value), side: true})
 		branches = append(branches, Stream[K, V]{s.t, source{n, i}, s.key, s.value})

@@ -61,7 +61,12 @@ func (d *storeDecl) set(spec store.Spec, opts []Option, takes ...optionKind) {
 	if o.ttl > 0 {
 		d.spec.Retention = o.ttl
 	}
-	d.full = func() string { return store.NameOf(d.own.name, spec.Name) }
+	d.full = func() string {
+		if d.own == nil {
+			panic(fmt.Sprintf("open store %q: no processor has declared it; add the option Uses", spec.Name))
+		}
+		return store.NameOf(d.own.name, spec.Name)
+	}
 }
 
 func (s *KeyValueStore[K, V]) declaration() *storeDecl { return &s.decl }

@@ -88,6 +88,7 @@ const (
 	CodeTopicConflict = "topic-conflict" // one topic, declared in two ways
 	CodeForeignStream = "foreign-stream" // streams of two topologies meet
 	CodeValueInvalid  = "value-invalid"  // a number or function that cannot be
+	CodeAlreadyBuilt  = "already-built"  // written after the topology was fixed
 )
 
 // BuildError says everything that is wrong with a topology.
@@ -117,6 +118,15 @@ func (t *Topology) Plan() (*topology.Plan, error) {
 		return nil, err
 	}
 	return b.plan, nil
+}
+
+// fixed reports what is written into a topology that has been built: it would have no part in it.
+func (t *Topology) fixed(label string) {
+	if t.built == nil {
+		return
+	}
+	t.problem(CodeAlreadyBuilt, label, "write all of it before the first Check, Plan or Run", "read %s: topology %q was built without it", label, t.name)
+	t.built.err = &BuildError{Topology: t.name, Problems: t.problems}
 }
 
 func (t *Topology) problem(code, node, hint, format string, args ...any) {

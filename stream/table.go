@@ -114,7 +114,7 @@ func (s Table[K, V]) Filter(keep func(key K, value V) bool, opts ...Option) Tabl
 		}
 		return value, nil
 	})
-	return out
+	return out.calling(function{"keep", keep})
 }
 
 func filterChanges[K, V any](n *node, keep func(K, V) bool, next step[K, V]) step[K, V] {
@@ -153,7 +153,7 @@ func MapTable[K, V, W any](s Table[K, V], f func(key K, value V) W, opts ...Opti
 			return encode(codec, f(k, v))
 		})
 	}
-	return out
+	return out.calling(function{"f", f})
 }
 
 func mapChanges[K, V, W any](n *node, f func(K, V) W, next step[K, W]) step[K, V] {

@@ -158,6 +158,8 @@ func (s Stream[K, V]) To(topic TopicOf[K, V], opts ...Option) {
 	if !ok {
 		n = s.t.add(&node{kind: sinkNode, op: "to-" + asName(topic.decl.name), topic: decl}, o)
 		s.t.sinks[topic.decl.name] = n
+	} else {
+		s.t.fixed(n.label())
 	}
 	n.from = append(n.from, input{s.at, as})
 }

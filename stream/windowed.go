@@ -52,19 +52,23 @@ func CountWindows[K, V any](g WindowedGroup[K, V], opts ...Option) Table[Windowe
 func ReduceWindows[K, V any](g WindowedGroup[K, V], f func(so, next V) V, opts ...Option) Table[Windowed[K], V] {
 	merge := func(_, a, b []byte) ([]byte, error) { return g.codec.both(a, b, f) }
 	o := aggregate.Options{Inputs: []aggregate.Input{{Add: g.codec.reduce(f)}}, Merge: merge}
-	return inWindows(g.in.t, "reduce", g.late, []input{g.in.input()}, g.windows, o, g.in.key, g.in.value, opts)
+	return inWindows(g.in.t, "reduce", g.late, []input{g.in.input()}, g.windows, o, g.in.key, g.in.value, opts).calling(function{"f", f})
 }
 
 // AggregateWindows brings the values of each key and window together to something of another type. Sessions need Merging.
 // It takes InMemory, TTL and OnlyFinal.
 func AggregateWindows[K, V, A any](g WindowedGroup[K, V], kept Codec[A], empty func() A, add func(key K, value V, so A) A, opts ...Option) Table[Windowed[K], A] {
 	o := aggregate.Options{Inputs: []aggregate.Input{{Add: fold(g.codec, kept, empty, add)}}}
-	return inWindows(g.in.t, "aggregate", g.late, []input{g.in.input()}, g.windows, o, g.in.key, kept, opts)
+	return inWindows(g.in.t, "aggregate", g.late, []input{g.in.input()}, g.windows, o, g.in.key, kept, opts).calling(function{"empty", empty}, function{"add", add})
 }
 
 // Merging says how the aggregates of two sessions that a record makes one are brought together, the earlier first.
 func Merging[A any](f func(a, b A) A) Option {
-	return Option{optMerge, func(o *options) { o.merge = f }}
+	return Option{optMerge, func(o *options) {
+		if o.merge = f; f == nil {
+			o.nothing = append(o.nothing, optMerge)
+		}
+	}}
 }
 
 // WindowedCogroup is several grouped streams that make one aggregate for each key and window together.
@@ -82,12 +86,16 @@ func (c Cogrouped[K, A]) Windowed(w Windows) WindowedCogroup[K, A] {
 // each stream are what LateOf gives. It takes InMemory, TTL, OnlyFinal and Merging.
 func (c WindowedCogroup[K, A]) Aggregate(kept Codec[A], empty func() A, opts ...Option) Table[Windowed[K], A] {
 	o := aggregate.Options{Inputs: c.inputs(kept, empty)}
-	return inWindows(c.t, "cogroup", nil, c.from, c.windows, o, c.key, kept, opts)
+	return inWindows(c.t, "cogroup", nil, c.from, c.windows, o, c.key, kept, opts).calling(append(slices.Clip(c.add), function{"empty", empty})...)
 }
 
 // inWindows adds an aggregate with windows.
 func inWindows[K, A any](t *Topology, op string, late *node, from []input, w window.Spec, agg aggregate.Options, key Codec[K], kept Codec[A], opts []Option) Table[Windowed[K], A] {
-	o := t.read(op, opts, optMemory, optTTL, optFinal, optMerge)
+	takes := []optionKind{optMemory, optTTL, optFinal, optMerge}
+	if agg.Merge != nil {
+		takes = takes[:3] // it brings its own
+	}
+	o := t.read(op, opts, takes...)
 	agg.Window, agg.Keys, agg.Memory, agg.Retention = &w, aggregate.KeyWindowed, o.memory, o.ttl
 	if o.final {
 		agg.Results = aggregate.Final

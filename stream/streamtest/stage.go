@@ -160,8 +160,22 @@ func (t *task) process(in *topology.Input, written *record.Record) error {
 		}
 		t.take(out)
 	}
+	if node, err := t.timely(); err != nil {
+		t.stage.d.bury(written, node, err)
+		return nil
+	}
 	t.flush()
 	return nil
+}
+
+// timely refuses outputs with a time that no record on a log can have. One without a time would get that of its writing.
+func (t *task) timely() (node string, err error) {
+	for _, o := range t.outs {
+		if err := record.CheckTime(o.r.Time); err != nil && !o.r.Time.IsZero() {
+			return t.stage.d.plan.Sinks[o.sink].Name, err
+		}
+	}
+	return "", nil
 }
 
 func (t *task) take(out []late.Output) {

@@ -2,9 +2,11 @@ package streamtest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"ravenswood.dev/internal/record"
+	"ravenswood.dev/internal/topology"
 	"ravenswood.dev/stream"
 )
 
@@ -14,8 +16,23 @@ type In[K, V any] struct {
 	topic stream.TopicOf[K, V]
 }
 
-// Input opens a topic for writing.
-func Input[K, V any](d *Driver, topic stream.TopicOf[K, V]) *In[K, V] { return &In[K, V]{d, topic} }
+// Input opens a topic for writing. One that the topology does not read ends the test.
+func Input[K, V any](d *Driver, topic stream.TopicOf[K, V]) *In[K, V] {
+	d.t.Helper()
+	if !d.reads(topic.Name()) {
+		d.t.Fatalf("write topic %q: topology %q does not read it", topic.Name(), d.plan.Name)
+	}
+	return &In[K, V]{d, topic}
+}
+
+func (d *Driver) reads(name string) bool {
+	return slices.ContainsFunc(d.plan.Inputs, func(in topology.Input) bool { return in.Topic == name }) ||
+		slices.ContainsFunc(d.plan.Globals, func(g topology.Global) bool { return g.Topic == name })
+}
+
+func (d *Driver) writes(name string) bool {
+	return slices.ContainsFunc(d.plan.Sinks, func(s topology.Sink) bool { return s.Topic == name })
+}
 
 // Send writes a record and works on all that follows from it. Its event time is the wall clock's if none is given.
 func (in *In[K, V]) Send(key K, value V, at ...time.Time) {
@@ -91,8 +108,12 @@ type Out[K, V any] struct {
 	read  int
 }
 
-// Output opens a topic for reading, from its beginning.
+// Output opens a topic for reading, from its beginning. One that the topology neither writes nor reads ends the test.
 func Output[K, V any](d *Driver, topic stream.TopicOf[K, V]) *Out[K, V] {
+	d.t.Helper()
+	if !d.writes(topic.Name()) && !d.reads(topic.Name()) {
+		d.t.Fatalf("read topic %q: topology %q does not write it", topic.Name(), d.plan.Name)
+	}
 	return &Out[K, V]{d: d, topic: topic}
 }
 
