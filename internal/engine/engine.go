@@ -95,6 +95,7 @@ type Engine struct {
 	state         atomic.Value // string
 	stable        atomic.Pointer[map[kafka.TopicPartition]int64]
 	start         atomic.Pointer[map[kafka.TopicPartition]int64] // where the log of the inputs begins; kept if a stage has state
+	undecided     undecided
 	horizon       atomic.Pointer[horizon]
 	wantHorizon   chan struct{} // capacity 1: somebody wants to know the horizon
 
@@ -158,6 +159,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	defer e.disconnect()
 	if err := e.globals.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			e.state.Store("stopped")
+			return nil
+		}
 		e.state.Store("failed")
 		return err
 	}
@@ -268,11 +273,16 @@ func (e *Engine) connect(ctx context.Context) error {
 	return nil
 }
 
-// learnTopics checks that the topics are as planned, and learns what they take.
+// learnTopics checks that the topics are as planned, and learns what they take. The process was told that all is well before,
+// so a cluster that has gone away meanwhile is waited for.
 func (e *Engine) learnTopics(ctx context.Context) error {
-	bound, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	topics, err := e.admin.Topics(bound)
+	var topics map[string]kafka.TopicInfo
+	err := e.env.Kafka.Patiently(ctx, func(ctx context.Context) (err error) {
+		bound, cancel := context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		topics, err = e.admin.Topics(bound)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -320,7 +330,7 @@ func (e *Engine) closeWorkers() {
 	}
 }
 
-// watchStable keeps the last stable offsets fresh: what lag is counted against.
+// watchStable keeps the last stable offsets fresh: what lag is counted against, and what open transactions keep back.
 func (e *Engine) watchStable(ctx context.Context) {
 	for {
 		e.readStable(ctx)
@@ -346,10 +356,15 @@ func (e *Engine) readStable(ctx context.Context) {
 	}
 	bound, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	stable, err := e.admin.StableOffsets(bound, topics...)
+	ends, err := e.admin.EndOffsets(bound, topics...)
 	if err != nil {
 		return // the log cannot be reached; workers say so
 	}
+	stable, err := e.admin.StableOffsets(bound, topics...)
+	if err != nil {
+		return
+	}
+	e.undecided.note(ends, stable, time.Now())
 	if e.ordered() {
 		start, err := e.admin.StartOffsets(bound, topics...)
 		if err != nil {

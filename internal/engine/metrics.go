@@ -30,6 +30,7 @@ var measures = []measure{
 	{telemetry.Lag, "Records below the last stable offset that are not committed yet.", prometheus.GaugeValue, nil},
 	{telemetry.Parked, "Records waiting for their key.", prometheus.GaugeValue, nil},
 	{telemetry.OldestAge, "Age of the record that holds back a commit the longest.", prometheus.GaugeValue, nil},
+	{telemetry.OpenTransaction, "For how long a transaction that is not decided has kept records of an input from being read.", prometheus.GaugeValue, nil},
 	{telemetry.TopologyUp, "1 while the topology runs in this process.", prometheus.GaugeValue, nil},
 	{telemetry.CommitSeconds, "Time of a commit.", prometheus.GaugeValue, []string{telemetry.LabelQuantile}},
 	{telemetry.BoltRecords, "Records a bolt has worked on.", prometheus.CounterValue, []string{telemetry.LabelBolt}},
@@ -74,14 +75,18 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	send(telemetry.InFlight, float64(st.InFlight))
 	send(telemetry.Lag, float64(st.Lag))
 	send(telemetry.Parked, float64(st.Parked))
-	age, up := 0.0, 0.0
+	age, undecided, up := 0.0, 0.0, 0.0
 	if st.Oldest != nil {
 		age = st.Oldest.Age.Seconds()
+	}
+	if st.Undecided != nil {
+		undecided = st.Undecided.Age.Seconds()
 	}
 	if st.State == "running" {
 		up = 1
 	}
 	send(telemetry.OldestAge, age)
+	send(telemetry.OpenTransaction, undecided)
 	send(telemetry.TopologyUp, up)
 	send(telemetry.CommitSeconds, st.CommitP50/1000, "0.5")
 	send(telemetry.CommitSeconds, st.CommitP99/1000, "0.99")

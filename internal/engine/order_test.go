@@ -130,6 +130,10 @@ func TestAStopDoesNotWaitForAnInputThatIsNotReadAnyMore(t *testing.T) {
 	r.sendAll(r.client(), record("in", 2))
 	e, stop := r.run(p, "a")
 	r.await("the record is in hand", func() bool { return e.Status().InFlight == 1 })
+	r.await("the transaction is seen to be open", func() bool {
+		o := e.Status().Undecided
+		return o != nil && o.Topic == "other" && o.Offset == 0 && o.Age > 0
+	})
 	began := time.Now()
 	stop()
 	if took := time.Since(began); took > 8*time.Second { // less than an input is waited for

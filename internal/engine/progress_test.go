@@ -160,6 +160,7 @@ func TestTheNumbersOfStagesAreForPrometheusToo(t *testing.T) {
 	for name, want := range map[string]int{
 		telemetry.StageTasks: 4, telemetry.TaskStreamTime: 1, telemetry.StandbyLag: 1, telemetry.RestoreLeft: 1,
 		telemetry.RestoredBytes: 1, telemetry.TaskDisk: 4, telemetry.BoltSchedules: 1,
+		telemetry.OpenTransaction: 1,
 	} {
 		if have[name] != want {
 			t.Errorf("%s has %d values, want %d", name, have[name], want)

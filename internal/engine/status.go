@@ -119,6 +119,7 @@ func (e *Engine) Status() Status {
 		st.Oldest = &o
 	}
 	e.addLag(&st)
+	st.Undecided = e.undecided.oldest(now)
 	slices.SortFunc(st.Tasks, func(a, b TaskStatus) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
@@ -216,6 +217,7 @@ type Status struct {
 	Parked      int64            `json:"parked"`   // records waiting for their key
 	ParkedKeys  []ParkedKey      `json:"parkedKeys,omitempty"`
 	Oldest      *Oldest          `json:"oldest,omitempty"`
+	Undecided   *OpenTransaction `json:"undecided,omitempty"`
 	Restarts    int64            `json:"restarts"` // times a worker began again from the last commit
 	Failing     []Failing        `json:"failing,omitempty"`
 	CommitP50   float64          `json:"commitP50Millis"`
@@ -244,6 +246,15 @@ type Oldest struct {
 	Key       string        `json:"key"`
 	Bolt      string        `json:"bolt"`
 	Age       time.Duration `json:"ageNanos"`
+}
+
+// OpenTransaction is the transaction that has kept records of an input, or of a topic that an outside sink is filled from, from
+// being read for longest. It may be anybody's.
+type OpenTransaction struct {
+	Topic     string        `json:"topic"`
+	Partition int32         `json:"partition"`
+	Offset    int64         `json:"offset"`   // its first: nothing from here on is read before it is decided
+	Age       time.Duration `json:"ageNanos"` // since this process has seen it first
 }
 
 // TaskStatus is one partition in work.

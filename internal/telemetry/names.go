@@ -13,6 +13,7 @@ const (
 	Lag             = "raven_lag_records"                    // topology
 	Parked          = "raven_parked_records"                 // topology
 	OldestAge       = "raven_oldest_record_age_seconds"      // topology
+	OpenTransaction = "raven_open_transaction_age_seconds"   // topology
 	TopologyUp      = "raven_topology_running"               // topology
 	BoltRecords     = "raven_bolt_records_total"             // topology, bolt
 	BoltErrors      = "raven_bolt_errors_total"              // topology, bolt
