@@ -84,12 +84,7 @@ func (g *globals) open(ctx context.Context) error {
 
 func (g *globals) openTable(ctx context.Context, plan *topology.Global) error {
 	e := g.engine
-	asked := time.Now()
-	ends, err := e.admin.StableOffsets(ctx, plan.Topic)
-	if err != nil {
-		return fmt.Errorf("open global table %q: %w", plan.Name, err)
-	}
-	starts, err := e.admin.StartOffsets(ctx, plan.Topic)
+	ends, starts, asked, err := g.extent(ctx, plan.Topic)
 	if err != nil {
 		return fmt.Errorf("open global table %q: %w", plan.Name, err)
 	}
@@ -120,6 +115,18 @@ func (g *globals) openTable(ctx context.Context, plan *topology.Global) error {
 		g.follower.Add(tp.Topic, tp.Partition, t.state.Checkpoint(t.cursor(tp.Partition)))
 	}
 	return nil
+}
+
+// extent is where the topic of a table ends and begins, as of some moment after asked.
+func (g *globals) extent(ctx context.Context, topic string) (ends, starts map[kafka.TopicPartition]int64, asked time.Time, err error) {
+	err = g.engine.env.Kafka.Patiently(ctx, func(ctx context.Context) (err error) {
+		asked = time.Now()
+		if ends, err = g.engine.admin.StableOffsets(ctx, topic); err == nil {
+			starts, err = g.engine.admin.StartOffsets(ctx, topic)
+		}
+		return err
+	})
+	return ends, starts, asked, err
 }
 
 // fit empties the table if a part of it can't go on where it stands, or if an emptying of before was not finished.

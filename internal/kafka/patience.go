@@ -54,6 +54,22 @@ func (p *patience) judge(ctx context.Context, err error) error {
 	return pause(ctx, retryPause)
 }
 
+// Patiently asks a cluster until it answers: one that is out of reach, or just coming up, is waited for until ctx is done. An
+// answer that will not change ends the asking, too, and is returned.
+func (c Config) Patiently(ctx context.Context, ask func(context.Context) error) error {
+	trouble := newPatience(c.Log, "starting waits for the cluster")
+	trouble.limit = 0
+	for {
+		err := ask(ctx)
+		if err == nil || hopeless(err) {
+			return err
+		}
+		if err := trouble.judge(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
 // hopeless errors are answers, not trouble on the way to one.
 func hopeless(err error) bool {
 	var answer *kerr.Error
