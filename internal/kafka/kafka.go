@@ -6,6 +6,7 @@ package kafka
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,6 +27,20 @@ func (c Config) logger() *slog.Logger {
 	return c.Log
 }
 
+// The pauses between two attempts of a client. The longest is how much longer than it lasts an outage may be felt: each part of a
+// client that waits, for metadata, for the group, to read or to write, can be in its pause when the cluster is back.
+const (
+	backoffLeast = 250 * time.Millisecond
+	backoffMost  = time.Second
+)
+
+// retryBackoff doubles from the least pause to the longest, a fifth more or less: those who have failed together must not come
+// back together.
+func retryBackoff(fails int) time.Duration {
+	pause := min(backoffLeast<<min(max(fails-1, 0), 8), backoffMost)
+	return time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))
+}
+
 // Options are the client options every client of ours has in common.
 func (c Config) Options() []kgo.Opt {
 	id := c.ClientID
@@ -38,6 +53,8 @@ func (c Config) Options() []kgo.Opt {
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ProducerLinger(0),
 		kgo.RetryTimeout(20 * time.Second),
+		kgo.RequestRetries(100), // the time decides
+		kgo.RetryBackoffFn(retryBackoff),
 		kgo.MetadataMinAge(50 * time.Millisecond),
 	}
 }
