@@ -13,7 +13,7 @@ import (
 //
 //	'o' length-of-key key start  ─▶ the entry
 //	'd' due start key            ─▶ nothing: the order in which entries become due
-//	's'                          ─▶ how often something was taken out
+//	's'                          ─▶ how often something was taken out, and the time before which nothing is due
 //
 // An entry may be due at several times, as a session that went on: the earlier ones find that it is not due yet.
 //
@@ -21,11 +21,17 @@ import (
 // if the record at work fails or the transaction is undone, and nobody says so: therefore the memory counts only as long
 // as the store's number of sweeps is the one it was made at. That it may be too early, where something was added that
 // did not stay, does no harm.
+//
+// A search begins at the floor, never at the beginning: what was taken out lies there as deletions, which cost as much to
+// pass as what is there. With a search for each record and a deletion by each, a long transaction would never end.
 type pending struct {
 	kv     store.KeyValue
 	known  bool
 	sweeps uint64
+	floor  int64 // milliseconds: nothing is due before
 	next   int64 // milliseconds
+	// starts is where a search for the entries of a key begins, for the same reason; of some keys only.
+	starts map[string]int64
 	buf    []byte
 	due    [][]byte // scratch
 }
@@ -35,7 +41,10 @@ const (
 	spaceOpen   = 'o'
 	spaceSweeps = 's'
 
-	sweepMax = 512 // entries that are held in memory at a time while they are taken out
+	sweepMax  = 512  // entries that are held in memory at a time while they are taken out
+	startsMax = 4096 // keys of which it is remembered where their entries begin
+
+	minMillis = -1 << 62 // before any record
 )
 
 func appendTime(dst []byte, t time.Time) []byte { return appendMillis(dst, t.UnixMilli()) }
@@ -82,6 +91,10 @@ func (p *pending) remove(key []byte, start, at time.Time) {
 func (p *pending) await(key []byte, start, due time.Time) {
 	p.kv.Put(p.dueKey(due, start, key), store.Entry{Value: []byte{1}, Time: start})
 	p.next = min(p.next, due.UnixMilli())
+	if p.next < p.floor { // event time has begun anew
+		p.floor = p.next
+		p.note(start)
+	}
 }
 
 // of visits the entries of a key with from <= start <= to, by start.
@@ -99,24 +112,61 @@ func (p *pending) of(key []byte, from, to time.Time) iter.Seq2[time.Time, store.
 	}
 }
 
+// upTo visits the entries of a key with start <= to, by start, for a record of the time t <= to. If the record makes an entry,
+// this begins at t or where one that was visited does.
+func (p *pending) upTo(key []byte, t, to time.Time) iter.Seq2[time.Time, store.Entry] {
+	return func(yield func(time.Time, store.Entry) bool) {
+		begin, known := p.starts[string(key)]
+		if !known {
+			begin = minMillis
+		}
+		first := t.UnixMilli()
+		for start, e := range p.of(key, time.UnixMilli(begin), to) {
+			first = min(first, start.UnixMilli())
+			if !yield(start, e) {
+				break
+			}
+		}
+		if known && first == begin {
+			return
+		}
+		if p.starts == nil || len(p.starts) >= startsMax {
+			p.starts = make(map[string]int64)
+		}
+		p.starts[string(key)] = first
+	}
+}
+
 // isDue says whether a sweep would find anything.
 func (p *pending) isDue(now time.Time) bool {
-	if n := p.swept(); !p.known || n != p.sweeps {
-		p.known, p.sweeps, p.next = true, n, p.first()
+	if n, floor := p.noted(); !p.known || n != p.sweeps {
+		p.known, p.sweeps, p.floor = true, n, floor
+		clear(p.starts)
+		p.next = p.first()
 	}
 	return p.next <= now.UnixMilli()
 }
 
-func (p *pending) swept() uint64 {
+// noted reads what note wrote.
+func (p *pending) noted() (sweeps uint64, floor int64) {
 	e, ok := p.kv.Get([]byte{spaceSweeps})
-	if !ok || len(e.Value) != 8 {
-		return 0
+	switch {
+	case !ok || len(e.Value) != 8 && len(e.Value) != 16:
+		return 0, minMillis
+	case len(e.Value) == 8: // as it was before there was a floor
+		return binary.BigEndian.Uint64(e.Value), minMillis
 	}
-	return binary.BigEndian.Uint64(e.Value)
+	return binary.BigEndian.Uint64(e.Value), millisAt(e.Value[8:])
 }
 
+func (p *pending) note(at time.Time) {
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 16), p.sweeps)
+	p.kv.Put([]byte{spaceSweeps}, store.Entry{Value: appendMillis(value, p.floor), Time: at})
+}
+
+// first is when the first entry is due.
 func (p *pending) first() int64 {
-	for k := range p.kv.Range([]byte{spaceDue}, []byte{spaceDue + 1}) {
+	for k := range p.kv.Range(appendMillis([]byte{spaceDue}, p.floor), []byte{spaceDue + 1}) {
 		return millisAt(k[1:])
 	}
 	return math.MaxInt64
@@ -125,37 +175,44 @@ func (p *pending) first() int64 {
 // sweep takes out what is due and visits it, in the order of due time, start and key. Visit returns when the entry
 // is due again if it is not due yet; it removes or keeps it.
 func (p *pending) sweep(now time.Time, visit func(key []byte, start time.Time, e store.Entry) (again time.Time, err error)) error {
-	for taken := false; ; taken = true {
-		if !p.collect(now) {
-			if taken {
-				p.sweeps++
-				p.kv.Put([]byte{spaceSweeps}, store.Entry{Value: binary.BigEndian.AppendUint64(nil, p.sweeps), Time: now})
-			}
-			p.next = p.first()
-			return nil
-		}
+	from, taken := appendMillis([]byte{spaceDue}, p.floor), false
+	for p.collect(from, now) {
+		taken = true
 		for _, due := range p.due {
-			p.kv.Delete(due, now)
-			start, key := timeAt(due[9:]), due[17:]
-			e, ok := p.get(key, start)
-			if !ok {
-				continue
-			}
-			again, err := visit(key, start, e)
-			if err != nil {
+			if err := p.take(due, now, visit); err != nil {
 				return err
 			}
-			if !again.IsZero() {
-				p.await(key, start, again)
-			}
 		}
+		from = append(p.due[len(p.due)-1], 0)
 	}
+	if taken {
+		p.sweeps++
+		p.floor = now.UnixMilli()
+		p.note(now)
+	}
+	p.next = p.first()
+	return nil
 }
 
-// collect fills due with the next keys that are.
-func (p *pending) collect(now time.Time) bool {
+// take takes out one entry that is due.
+func (p *pending) take(due []byte, now time.Time, visit func([]byte, time.Time, store.Entry) (time.Time, error)) error {
+	p.kv.Delete(due, now)
+	start, key := timeAt(due[9:]), due[17:]
+	e, ok := p.get(key, start)
+	if !ok {
+		return nil
+	}
+	again, err := visit(key, start, e)
+	if err == nil && !again.IsZero() {
+		p.await(key, start, again)
+	}
+	return err
+}
+
+// collect fills due with the next keys that are, from one on.
+func (p *pending) collect(from []byte, now time.Time) bool {
 	p.due = p.due[:0]
-	for k := range p.kv.Range([]byte{spaceDue}, appendMillis([]byte{spaceDue}, now.UnixMilli()+1)) {
+	for k := range p.kv.Range(from, appendMillis([]byte{spaceDue}, now.UnixMilli()+1)) {
 		p.due = append(p.due, append([]byte(nil), k...))
 		if len(p.due) == sweepMax {
 			break

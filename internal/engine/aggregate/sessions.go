@@ -61,7 +61,7 @@ func (s *sessions) find(key []byte, t time.Time) {
 	from, to := t.Add(-s.spec.Size), t.Add(s.spec.Size)
 	s.found = s.found[:0]
 	if s.final != nil {
-		for start, e := range s.final.pending.of(key, time.UnixMilli(minMillis), to) {
+		for start, e := range s.final.pending.upTo(key, t, to) {
 			if !e.Time.Before(from) {
 				s.see(window.Window{Start: start, End: e.Time}, e.Value)
 			}
@@ -73,8 +73,6 @@ func (s *sessions) find(key []byte, t time.Time) {
 	}
 	slices.SortFunc(s.found, func(a, b session) int { return a.Start.Compare(b.Start) })
 }
-
-const minMillis = -1 << 62 // before any record
 
 func (s *sessions) see(w window.Window, value []byte) {
 	if !s.spec.Closed(w, s.ctx.StreamTime()) {

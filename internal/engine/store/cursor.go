@@ -11,15 +11,16 @@ type cursor interface {
 }
 
 // merged is a cursor over several sources, of which an earlier one hides what a later one says about the same key.
-// Deletions are not shown.
+// Deletions are not shown, but passed one by one: therefore it has an end, behind which it does not look for more.
 type merged struct {
 	sources []cursor
 	heads   []*item // what each source shows next
+	end     []byte
 	current item
 }
 
-func newMerged(sources ...cursor) *merged {
-	return &merged{sources: sources, heads: make([]*item, len(sources))}
+func newMerged(end []byte, sources ...cursor) *merged {
+	return &merged{sources: sources, heads: make([]*item, len(sources)), end: end}
 }
 
 func (m *merged) seek(key []byte) {
@@ -32,7 +33,7 @@ func (m *merged) seek(key []byte) {
 func (m *merged) next() *item {
 	for {
 		i := m.least()
-		if i < 0 {
+		if i < 0 || bytes.Compare(m.heads[i].key, m.end) >= 0 {
 			return nil
 		}
 		m.current = *m.heads[i]

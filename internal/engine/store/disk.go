@@ -151,8 +151,8 @@ func (d *diskTable) size() (entries, bytes int64) {
 	return -1, int64(used)
 }
 
-func (d *diskTable) cursor(a *arena) (cursor, error) {
-	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: d.number, UpperBound: after(d.number)})
+func (d *diskTable) cursor(a *arena, end []byte) (cursor, error) {
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: d.number, UpperBound: end})
 	if err != nil {
 		return nil, err
 	}

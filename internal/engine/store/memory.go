@@ -10,7 +10,8 @@ import (
 type ground interface {
 	// get returns what a key holds, in bytes of the arena.
 	get(key []byte, a *arena) (value []byte, at int64, ok bool, err error)
-	cursor(a *arena) (cursor, error)
+	// cursor need not end at end, but what it passes behind it may cost.
+	cursor(a *arena, end []byte) (cursor, error)
 	// write takes up changes, in the order of keys, after removing all keys less than below (nil: none). They are
 	// seen after publish.
 	write(below []byte, items []*item) error
@@ -40,7 +41,7 @@ func (m *memory) get(key []byte, _ *arena) ([]byte, int64, bool, error) {
 	return nil, 0, false, nil
 }
 
-func (m *memory) cursor(*arena) (cursor, error) { return &walk{root: m.root.Load()}, nil }
+func (m *memory) cursor(*arena, []byte) (cursor, error) { return &walk{root: m.root.Load()}, nil }
 
 func (m *memory) write(below []byte, items []*item) error {
 	m.cut(below)

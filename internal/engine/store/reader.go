@@ -84,22 +84,22 @@ func (c *committed) get(key []byte) (cell, bool) {
 }
 
 // cursor takes layer and ground under one lock: a ground that has moved on under an older layer would show a mixture.
-func (c *committed) cursor() (cursor, error) {
+func (c *committed) cursor(end []byte) (cursor, error) {
 	s, t := c.table.state, c.table
 	if !s.enter() {
-		return newMerged(), nil
+		return newMerged(end), nil
 	}
 	s.view.RLock()
 	defer s.view.RUnlock()
-	ground, err := t.ground.cursor(nil)
+	ground, err := t.ground.cursor(nil, end)
 	if err != nil {
 		s.leave()
 		return nil, err
 	}
 	if t.published == nil {
-		return &readerCursor{newMerged(ground), c}, nil
+		return &readerCursor{newMerged(end, ground), c}, nil
 	}
-	return &readerCursor{newMerged(newLayerCursor(t.published, false), ground), c}, nil
+	return &readerCursor{newMerged(end, newLayerCursor(t.published, false), ground), c}, nil
 }
 
 // readerCursor is a read that Close waits for.

@@ -9,7 +9,7 @@ import (
 // inGround counts what is kept of a store, seen or not.
 func inGround(t *testing.T, s *State, store string) (n int) {
 	t.Helper()
-	c, err := s.byName[store].ground.cursor(nil)
+	c, err := s.byName[store].ground.cursor(nil, after(s.byName[store].number))
 	if err != nil {
 		t.Fatal(err)
 	}

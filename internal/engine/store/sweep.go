@@ -36,7 +36,7 @@ func (t *table) sweep(horizon int64, visits int) {
 
 // goneAmong returns the keys among the next entries that are gone, and moves sweptTo behind them.
 func (t *table) goneAmong(horizon int64, visits int) (gone [][]byte) {
-	c, err := t.cursor()
+	c, err := t.cursor(after(t.number))
 	if err != nil {
 		t.fail(err)
 		return nil

@@ -47,7 +47,8 @@ func (c cell) entry() Entry { return Entry{Value: c.value, Time: timeOf(c.at)} }
 // reading is a way to look at a store.
 type reading interface {
 	get(key []byte) (cell, bool)
-	cursor() (cursor, error)
+	// cursor shows what comes before end, a store key.
+	cursor(end []byte) (cursor, error)
 	horizon() int64
 	fail(error)
 }
@@ -68,15 +69,15 @@ func (t *table) get(key []byte) (cell, bool) {
 	return cell{value, at}, ok
 }
 
-func (t *table) cursor() (cursor, error) {
-	ground, err := t.ground.cursor(&t.state.reads)
+func (t *table) cursor(end []byte) (cursor, error) {
+	ground, err := t.ground.cursor(&t.state.reads, end)
 	if err != nil {
 		return nil, err
 	}
 	if t.sealed == nil {
-		return newMerged(newLayerCursor(t.open, true), ground), nil
+		return newMerged(end, newLayerCursor(t.open, true), ground), nil
 	}
-	return newMerged(newLayerCursor(t.open, true), newLayerCursor(t.sealed, false), ground), nil
+	return newMerged(end, newLayerCursor(t.open, true), newLayerCursor(t.sealed, false), ground), nil
 }
 
 func (t *table) horizon() int64 { return t.horizonAt(t.state.observed) }

@@ -55,7 +55,7 @@ func (v *view) scan(from, to []byte, visit func(*item) bool) {
 	if to != nil {
 		end = join(v.number, to)
 	}
-	c, err := v.r.cursor()
+	c, err := v.r.cursor(end)
 	if err != nil {
 		v.r.fail(err)
 		return

@@ -44,7 +44,7 @@ func (v *spans) delete(p place, at time.Time) {
 // stretches of time without any segment another.
 func (v *spans) fetch(key []byte, from, to int64, visit func(place, *item) bool) {
 	from = max(from, v.r.horizon())
-	c, err := v.r.cursor()
+	c, err := v.r.cursor(after(v.number))
 	if err != nil {
 		v.r.fail(err)
 		return
