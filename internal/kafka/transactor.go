@@ -239,14 +239,24 @@ func (t *Transactor) Failed() error {
 // Replaced says whether another process has joined the group under our id. A member that was fenced asks before it
 // comes back: it must not take the id from its successor.
 func (t *Transactor) Replaced(ctx context.Context) bool {
-	member, _ := t.cl.GroupMetadata()
-	groups, err := kadm.NewClient(t.cl).DescribeGroups(ctx, t.cfg.Group)
-	if err != nil {
-		return false
-	}
-	for _, m := range groups[t.cfg.Group].Members {
-		if m.InstanceID != nil && *m.InstanceID == t.cfg.ID && m.MemberID != member && member != "" {
-			return true
+	member := func() string { id, _ := t.cl.GroupMetadata(); return id }
+	return replaced(t.cfg.ID, member, func() []kadm.DescribedGroupMember {
+		groups, err := kadm.NewClient(t.cl).DescribeGroups(ctx, t.cfg.Group)
+		if err != nil {
+			return nil
+		}
+		return groups[t.cfg.Group].Members
+	})
+}
+
+// replaced says whether the group has the id with another member than the one that is ours before it is asked and still after. The
+// client joins anew by itself when the group has forgotten it, and an answer may take as long as an outage: then the other is
+// who we were, or will be.
+func replaced(id string, ours func() string, members func() []kadm.DescribedGroupMember) bool {
+	before := ours()
+	for _, m := range members() {
+		if m.InstanceID != nil && *m.InstanceID == id {
+			return before != "" && m.MemberID != before && ours() == before
 		}
 	}
 	return false
