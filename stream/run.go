@@ -63,12 +63,13 @@ type Options struct {
 }
 
 // TablesOptions say how processes on several machines ask each other for tables. The zero value lets only programs of this
-// machine ask, by the admin API. All processes of a topology need the same token.
+// machine ask, by the admin API. All processes of a topology need the same token. Files that change are read again.
 type TablesOptions struct {
 	Listen    string // address of a listener for questions about tables, nothing else: "0.0.0.0:19443"; empty: there is none
 	Advertise string // host:port that the other processes are told to ask at; empty: Listen
 	// TokenFile holds, on one line, what whoever asks must show and this process shows others; empty: the environment's
-	// RAVEN_TABLES_TOKEN. It has at least 16 characters.
+	// RAVEN_TABLES_TOKEN. It has at least 16 characters. While the token changes there may be two lines: both are
+	// accepted, the first is shown.
 	TokenFile string
 	TLSCert   string // PEM files of the listener; the certificate is for the host of Advertise
 	TLSKey    string

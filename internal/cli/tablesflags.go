@@ -26,7 +26,7 @@ func (l *tablesListener) bind(flags *pflag.FlagSet) {
 }
 
 func bindTablesTrust(flags *pflag.FlagSet, token, authorities *string) {
-	flags.StringVar(token, "tables-token-file", "", "file of one line with the token that tables are asked with (or "+node.TablesTokenVariable+")")
+	flags.StringVar(token, "tables-token-file", "", "file with the token that tables are asked with, or with two while it changes (or "+node.TablesTokenVariable+")")
 	flags.StringVar(authorities, "tables-tls-ca", "", "authorities that the certificates of other processes are believed by, PEM (default the system's)")
 }
 

@@ -50,7 +50,7 @@ func (n *Node) startTablesListener(ctx context.Context) error {
 	if n.access.serve != nil {
 		l = tls.NewListener(l, n.access.serve)
 	}
-	server := admin.NewServer(n.tables.Questions(n.access.token), n.options.Log)
+	server := admin.NewServer(n.tables.Questions(n.access.tokens), n.options.Log)
 	server.RegisterOnShutdown(func() { _ = n.tables.Close() })
 	return n.group.Start(ctx, servePart("tables listener", l, server))
 }

@@ -2,8 +2,6 @@ package tables
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,15 +33,15 @@ func (s *Service) Handler() http.Handler {
 	return mux
 }
 
-// Questions serves the questions to whoever bears the token, which must not be empty, and nothing else: records are
-// written to the cluster, which knows who may.
-func (s *Service) Questions(token string) http.Handler {
+// Questions serves the questions to whoever bears one of the tokens, and nothing else: records are written to the cluster,
+// which knows who may.
+func (s *Service) Questions(tokens Tokens) http.Handler {
 	mux := s.questionMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, &tables.Error{Status: http.StatusNotFound, Code: tables.BadRequest, Message: fmt.Sprintf("serve %s %q: only questions about tables are answered here", r.Method, clip(r.URL.Path)),
 			Hint: "the process's admin API, on its own machine, has the rest; records are written to the cluster"})
 	})
-	return s.bearing(token, mux)
+	return s.bearing(tokens, mux)
 }
 
 func (s *Service) questionMux() *http.ServeMux {
@@ -60,14 +58,12 @@ func (s *Service) questionMux() *http.ServeMux {
 	return mux
 }
 
-// bearing lets nobody in without the token. A stranger learns nothing, not even what there is, and does not keep the
-// connection. Digests are compared, so that the time it takes does not depend on the token, nor on its length.
-func (s *Service) bearing(token string, next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(token))
+// bearing lets nobody in without a token. A stranger learns nothing, not even what there is, and does not keep the
+// connection.
+func (s *Service) bearing(tokens Tokens, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		got := sha256.Sum256([]byte(given))
-		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
+		if !tokens.admit(given) || !strings.EqualFold(scheme, "Bearer") {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			w.Header().Set("Connection", "close")
 			s.fail(w, &tables.Error{Status: http.StatusUnauthorized, Code: tables.Forbidden, Message: "ask a table: the token is missing or wrong"})

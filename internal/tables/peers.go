@@ -1,6 +1,9 @@
 package tables
 
 import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -15,9 +18,39 @@ import (
 // Peers is how this process asks others at the listeners they have for that. The zero value asks only those that want no
 // token, on this machine.
 type Peers struct {
-	Token string      // what they want; never logged
-	TLS   *tls.Config // whose certificates are believed; nil: those of the system's authorities
-	Plain bool        // the token may go to other machines without TLS
+	Tokens Tokens             // what they want; never logged
+	TLS    func() *tls.Config // whose certificates are believed, asked for each connection; nil: those of the system's authorities
+	Plain  bool               // the token may go to other machines without TLS
+}
+
+// Tokens are the tokens of now, asked for each time: the first is shown to others, all of them let others in. Two are
+// needed to go from one token to the next while processes ask each other. It may be nil, and what it returns empty.
+type Tokens func() []string
+
+// shown is the token that others are shown; empty if there is none.
+func (t Tokens) shown() string {
+	if all := t.accepted(); len(all) > 0 {
+		return all[0]
+	}
+	return ""
+}
+
+func (t Tokens) accepted() []string {
+	if t == nil {
+		return nil
+	}
+	return t()
+}
+
+// admit says whether a token is one of those that are accepted. Digests are compared, and all of them, so that the time
+// it takes does not depend on what the tokens are, nor on their length. The empty token is never accepted.
+func (t Tokens) admit(given string) bool {
+	got, found := sha256.Sum256([]byte(given)), 0
+	for _, token := range t.accepted() {
+		want := sha256.Sum256([]byte(token))
+		found |= subtle.ConstantTimeCompare(got[:], want[:])
+	}
+	return found == 1 && given != ""
 }
 
 // Announced is what a process with a listener tells its group, so that the others know how to ask it. Without a
@@ -31,8 +64,8 @@ func Announced(encrypted bool, hostport string) string {
 
 // endpoint is where another process is asked.
 type endpoint struct {
-	url      string // scheme, host and port
-	listener bool   // it is one for tables, which wants a token; else an admin API, which does not
+	url   string // scheme, host and port
+	token string // what it wants, if it is a listener for tables; an admin API wants none
 }
 
 // endpointOf reads what a process told its group. That may be anybody who can join it: whatever is not one of the two
@@ -46,11 +79,13 @@ func (p *Peers) endpointOf(address string) (endpoint, error) {
 	if err != nil || host == "" || port == "" || strings.ContainsAny(hostport, "/@?#%\\ ") || scheme != "http" && scheme != "https" {
 		return endpoint{}, &misfitError{fmt.Errorf("read its address %q: want host:port", clip(address))}
 	}
-	at := endpoint{url: scheme + "://" + hostport, listener: found}
-	switch {
-	case !at.listener:
+	at := endpoint{url: scheme + "://" + hostport}
+	if !found {
 		return at, nil
-	case p.Token == "":
+	}
+	at.token = p.Tokens.shown()
+	switch {
+	case at.token == "":
 		return at, &misfitError{errors.New("it wants a token, and this process has none")}
 	case scheme == "http" && !p.Plain && !isLoopback(host):
 		return at, &misfitError{errors.New("it listens without TLS, and this process does not send its token that way")}
@@ -64,14 +99,28 @@ func isLoopback(host string) bool {
 }
 
 // newPeerClient makes the client that asks other processes. No proxy is asked, and no redirect is followed.
-func newPeerClient(config *tls.Config) *http.Client {
+func newPeerClient(config func() *tls.Config) *http.Client {
+	dialer := &net.Dialer{Timeout: dialTimeout}
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, TLSClientConfig: config, TLSHandshakeTimeout: dialTimeout,
+			DialContext: dialer.DialContext, DialTLSContext: encrypted(dialer, config),
 			MaxIdleConnsPerHost: fanOutMax, MaxConnsPerHost: questionsMax, IdleConnTimeout: time.Minute,
 			MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// encrypted dials with the configuration of now: a transport takes one for good.
+func encrypted(dialer *net.Dialer, config func() *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout) // for the handshake, too
+		defer cancel()
+		d := &tls.Dialer{NetDialer: dialer}
+		if config != nil {
+			d.Config = config()
+		}
+		return d.DialContext(ctx, network, address)
 	}
 }
 

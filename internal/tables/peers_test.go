@@ -19,6 +19,8 @@ import (
 
 const rightToken = "a-token-that-nobody-guesses"
 
+func tokens(list ...string) tables.Tokens { return func() []string { return list } }
+
 // listening is a process that others reach by its listener only, and what it has.
 type listening struct {
 	cluster *cluster
@@ -36,7 +38,7 @@ func listen(t *testing.T, encrypted bool) *listening {
 	l.owner = l.cluster.processes[1]
 	put(t, l.cluster.own(t, l.owner, 0), `1`)
 	l.owner.server.Close() // its admin API is out of reach
-	questions := l.owner.service.Questions(rightToken)
+	questions := l.owner.service.Questions(tokens(rightToken))
 	l.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.mu.Lock()
 		l.bearers = append(l.bearers, r.Header.Get("Authorization"))
@@ -105,9 +107,9 @@ func TestAQuestionIsPassedOnToAListener(t *testing.T) {
 			if tc.announced != "" {
 				l.announce(tc.announced)
 			}
-			peers := tables.Peers{Token: tc.token, TLS: l.trust}
+			peers := tables.Peers{Tokens: tokens(tc.token), TLS: func() *tls.Config { return l.trust }}
 			if tc.stranger {
-				peers.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+				peers.TLS = func() *tls.Config { return &tls.Config{MinVersion: tls.VersionTLS12} }
 			}
 			var log bytes.Buffer
 			err := l.ask(t, peers, &log)
@@ -146,7 +148,7 @@ func TestAnAdminAPIIsNotShownTheToken(t *testing.T) {
 	}))
 	defer api.Close()
 	l.announce(api.Listener.Addr().String())
-	if err := l.ask(t, tables.Peers{Token: rightToken}, io.Discard); err != nil {
+	if err := l.ask(t, tables.Peers{Tokens: tokens(rightToken)}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()
@@ -217,8 +219,44 @@ func TestNoTokenLetsNobodyIn(t *testing.T) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/tables", nil)
 	r.Header.Set("Authorization", "Bearer ")
-	l.owner.service.Questions("").ServeHTTP(w, r)
+	l.owner.service.Questions(tokens("")).ServeHTTP(w, r)
 	if w.Code != http.StatusUnauthorized {
 		t.Errorf("got %d", w.Code)
+	}
+}
+
+// TestTheTokensOfNowCount changes the tokens of a listener, and of who asks there, while both run.
+func TestTheTokensOfNowCount(t *testing.T) {
+	l := listen(t, true)
+	var accepted []string
+	questions := l.owner.service.Questions(func() []string { return accepted })
+	for _, step := range []struct {
+		name     string
+		accepted []string
+		want     map[string]bool
+	}{
+		{"none", nil, map[string]bool{"": false, "one": false}},
+		{"one", []string{"one"}, map[string]bool{"one": true, "two": false}},
+		{"two", []string{"one", "two"}, map[string]bool{"one": true, "two": true, "one\ntwo": false, "": false}},
+		{"the other", []string{"two"}, map[string]bool{"one": false, "two": true}},
+		{"nothing", []string{"", ""}, map[string]bool{"": false}},
+	} {
+		accepted = step.accepted
+		for token, want := range step.want {
+			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/tables", nil)
+			r.Header.Set("Authorization", "Bearer "+token)
+			if questions.ServeHTTP(w, r); (w.Code == http.StatusOK) != want {
+				t.Errorf("%s: %q got %d", step.name, token, w.Code)
+			}
+		}
+	}
+	shown := []string{"not-the-token-it-wants", rightToken}
+	peers := tables.Peers{Tokens: func() []string { return shown }, TLS: func() *tls.Config { return l.trust }}
+	if err := l.ask(t, peers, io.Discard); err == nil {
+		t.Error("the second token was shown")
+	}
+	shown = []string{rightToken, "not-the-token-it-wants"}
+	if err := l.ask(t, peers, io.Discard); err != nil {
+		t.Error(err)
 	}
 }

@@ -100,8 +100,8 @@ func (s *Service) asking(ctx context.Context, t *target, to Instance, ask partsR
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set(askedBy, s.id)
-	if at.listener {
-		request.Header.Set("Authorization", "Bearer "+s.peers.Token)
+	if at.token != "" {
+		request.Header.Set("Authorization", "Bearer "+at.token)
 	}
 	return request, nil
 }

@@ -154,7 +154,7 @@ func TestATokenKeepsStrangersOut(t *testing.T) {
 	c := newCluster(t, 1, 1)
 	p := c.processes[0]
 	put(t, c.own(t, p, 0), `1`)
-	server := httptest.NewServer(p.service.Questions("secret"))
+	server := httptest.NewServer(p.service.Questions(tokens("secret")))
 	defer server.Close()
 	for token, want := range map[string]client.Code{"": client.Forbidden, "wrong": client.Forbidden, "secret": ""} {
 		asking := client.NewClient(client.Options{Token: token}, server.Listener.Addr().String())
