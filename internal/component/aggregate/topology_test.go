@@ -108,19 +108,7 @@ func TestBoltsOfFilesInATask(t *testing.T) {
 	if len(plan.Stages) != 1 {
 		t.Fatalf("%d stages, want one: all keep the key", len(plan.Stages))
 	}
-	var specs []store.Spec
-	for _, s := range plan.Stages[0].Stores {
-		specs = append(specs, s.Spec)
-	}
-	state, err := store.Open(store.Options{Specs: specs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	task, err := stage.New(stage.Config{Plan: plan, State: state, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-		Env: func(bolt string) component.Env { return component.Env{Name: bolt} }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	task := taskOf(t, plan)
 	for _, s := range []struct {
 		key, value string
 		minute     int64
@@ -143,6 +131,25 @@ late a {"id":4,"total":1}`},
 			t.Errorf("%s %s in minute %d:\nhave\n%s\nwant\n%s", s.key, s.value, s.minute, have, s.want)
 		}
 	}
+}
+
+// taskOf is a task of the first stage, over stores in memory.
+func taskOf(t *testing.T, plan *topology.Plan) *stage.Task {
+	t.Helper()
+	var specs []store.Spec
+	for _, s := range plan.Stages[0].Stores {
+		specs = append(specs, s.Spec)
+	}
+	state, err := store.Open(store.Options{Specs: specs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := stage.New(stage.Config{Plan: plan, State: state, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Env: func(bolt string) component.Env { return component.Env{Name: bolt} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return task
 }
 
 func planOf(t *testing.T, text string) *topology.Plan {
@@ -188,4 +195,38 @@ func sameLines(a, b string) bool {
 		}
 	}
 	return true
+}
+
+// TestAWindowKnowsMillisecondsOnly: a time that is set by an expression may be finer than what the log keeps, and must give
+// what it gives when the record has come through a topic.
+func TestAWindowKnowsMillisecondsOnly(t *testing.T) {
+	const fine = `
+apiVersion: ravenswood.dev/v1alpha1
+kind: Topology
+metadata: {name: fine}
+spec:
+  spouts:
+    in: {topic: {name: in}}
+  bolts:
+    slide: {from: in, aggregate: {window: {sliding: 10ms}, results: final, key: windowed, compute: {n: count}}}
+    visit: {from: in, aggregate: {window: {session: 10ms}, results: final, key: windowed, compute: {n: count}}}
+  sinks:
+    slides: {from: slide, topic: {name: slides}}
+    visits: {from: visit, topic: {name: visits}}
+`
+	run := func(round time.Duration) (out []string) {
+		plan := planOf(t, fine)
+		task := taskOf(t, plan)
+		for _, micros := range []int64{900, 1_400, 1_600, 5_100, 11_950, 12_100, 22_700, 22_900, 60_000} {
+			at := time.UnixMicro(micros).Truncate(round)
+			out = append(out, arrive(plan, task, &record.Record{Key: []byte("k"), Value: []byte("{}"), Format: record.JSON, Time: at}))
+		}
+		return out
+	}
+	fineOut, coarse := run(time.Microsecond), run(time.Millisecond)
+	for i := range coarse {
+		if !sameLines(fineOut[i], coarse[i]) {
+			t.Errorf("record %d:\nhave\n%s\nwant\n%s", i, fineOut[i], coarse[i])
+		}
+	}
 }

@@ -51,6 +51,7 @@ func (n *node) Emit(port int, r *record.Record) {
 		return
 	}
 	next := n.bolt.Next[port]
+	r.Time = logged(r.Time)
 	for i, to := range next {
 		give := r
 		if i < len(next)-1 {

@@ -151,8 +151,10 @@ func (t *Task) Process(ctx context.Context, work []Work) ([]Output, error) {
 	t.begin(ctx)
 	before := t.streamTime
 	for i := range work {
-		t.observe(work[i].Record.Time)
-		t.walk(work[i].Target, work[i].Record)
+		r := work[i].Record
+		r.Time = logged(r.Time)
+		t.observe(r.Time)
+		t.walk(work[i].Target, r)
 	}
 	if err := t.cfg.State.Err(); err != nil {
 		return nil, err
@@ -165,6 +167,10 @@ func (t *Task) Process(ctx context.Context, work []Work) ([]Output, error) {
 	t.runSchedules(processor.StreamTime, t.streamTime)
 	return t.outputs, t.cfg.State.Err()
 }
+
+// logged is a time as the log has it. Stores and windows know milliseconds only, so a finer time would be another one in
+// the store than at work, and the same record another one behind a topic than without.
+func logged(at time.Time) time.Time { return at.Truncate(time.Millisecond) }
 
 func (t *Task) observe(at time.Time) {
 	if at.After(t.streamTime) {
