@@ -98,6 +98,7 @@ type Engine struct {
 	undecided     undecided
 	horizon       atomic.Pointer[horizon]
 	wantHorizon   chan struct{} // capacity 1: somebody wants to know the horizon
+	doubts        doubts
 
 	cancel context.CancelCauseFunc
 	failed sync.Once

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"ravenswood.dev/internal/kafka"
@@ -12,6 +13,31 @@ import (
 type horizon struct {
 	asked time.Time // before this the answer says nothing about what was there
 	ends  map[kafka.TopicPartition]int64
+	ahead map[kafka.TopicPartition]kafka.Ahead // of those in doubt
+}
+
+// doubts are inputs of which more is known than that their logs do not end yet: at the next look they are read from a
+// position on. They are for many goroutines.
+type doubts struct {
+	mu   sync.Mutex
+	from map[kafka.TopicPartition]int64 // GUARDED_BY(mu)
+}
+
+func (d *doubts) add(tp kafka.TopicPartition, from int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.from == nil {
+		d.from = make(map[kafka.TopicPartition]int64)
+	}
+	d.from[tp] = from
+}
+
+func (d *doubts) take() map[kafka.TopicPartition]int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	from := d.from
+	d.from = nil
+	return from
 }
 
 // horizonEvery is how often the log is asked at most. Whoever waits for an answer waits with everything it could go on
@@ -44,12 +70,17 @@ func (e *Engine) watchHorizon(ctx context.Context) {
 func (e *Engine) lookAtHorizon(ctx context.Context, topics []string) {
 	bound, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	inDoubt := e.doubts.take()
 	asked := time.Now()
 	ends, err := e.admin.EndOffsets(bound, topics...)
 	if err != nil {
 		return // whoever waits asks again at its next tick
 	}
-	e.horizon.Store(&horizon{asked, ends})
+	ahead, err := e.admin.Ahead(bound, inDoubt)
+	if err != nil {
+		return
+	}
+	e.horizon.Store(&horizon{asked, ends, ahead})
 	for _, w := range e.workers {
 		select {
 		case w.looked <- struct{}{}:
@@ -59,23 +90,48 @@ func (e *Engine) lookAtHorizon(ctx context.Context, topics []string) {
 }
 
 // moreOn says whether to wait for records of a task: they were on the log when it was last looked at, or nobody has looked
-// since a moment. In the second case somebody is sent to look.
+// since a moment. In the second case somebody is sent to look. Of a task that was waited for long it must be known that a
+// record can be read, not only that the log goes on.
 func (e *Engine) moreOn(t *task, since time.Time) wait {
+	tp := kafka.TopicPartition{Topic: t.id.topic, Partition: t.id.n}
 	h := e.horizon.Load()
 	if h == nil || !h.asked.After(since) {
-		select {
-		case e.wantHorizon <- struct{}{}:
-		default:
-		}
-		return untilLooked
+		return e.look(t, tp)
 	}
-	tp := kafka.TopicPartition{Topic: t.id.topic, Partition: t.id.n}
+	if h.ends[tp] <= e.position(t, tp) {
+		return noWait
+	}
+	if !t.silent {
+		return untilRead
+	}
+	ahead, known := h.ahead[tp]
+	if !known || ahead.Offset < t.next { // the second: it was before t brought something
+		return e.look(t, tp)
+	}
+	t.nothing = ahead.Offset
+	if ahead.Record {
+		return untilRead
+	}
+	return noWait
+}
+
+// look sends somebody to look at the log.
+func (e *Engine) look(t *task, tp kafka.TopicPartition) wait {
+	if t.silent {
+		e.doubts.add(tp, e.position(t, tp))
+	}
+	select {
+	case e.wantHorizon <- struct{}{}:
+	default:
+	}
+	return untilLooked
+}
+
+// position is the first offset of a task at which there may be a record that was not read.
+func (e *Engine) position(t *task, tp kafka.TopicPartition) int64 {
 	begin := int64(0)
 	if start := e.start.Load(); start != nil {
 		begin = (*start)[tp]
 	}
-	if h.ends[tp] > max(t.next, begin) {
-		return untilRead
-	}
-	return noWait
+	return max(t.next, t.nothing, begin)
 }

@@ -13,7 +13,7 @@ func TestMoreIsOnTheLogUnlessALookAfterTheRecordSaysOtherwise(t *testing.T) {
 	came := time.Unix(1000, 0)
 	tp := kafka.TopicPartition{Topic: "other", Partition: 3}
 	at := func(after time.Duration, end int64) *horizon {
-		return &horizon{came.Add(after), map[kafka.TopicPartition]int64{tp: end}}
+		return &horizon{asked: came.Add(after), ends: map[kafka.TopicPartition]int64{tp: end}}
 	}
 	for _, c := range []struct {
 		name        string

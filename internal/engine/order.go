@@ -29,13 +29,15 @@ func (s *session) releaseInOrder(u *unit, now time.Time) {
 			if u.starved.IsZero() {
 				u.starved = now
 			}
-			if now.Sub(u.starved) < starvedMax {
+			if now.Sub(u.starved) < starvedMax || !u.doubt() {
 				return
 			}
-			u.giveUpWaiting()
 			continue
 		}
 		u.starved = time.Time{}
+		if t == nil {
+			u.trust()
+		}
 		if t == nil || t.ring[0].status != done {
 			return
 		}
@@ -46,8 +48,10 @@ func (s *session) releaseInOrder(u *unit, now time.Time) {
 	}
 }
 
-// starvedMax is how long the records of one input wait for those of another that the log should have. It is long: what
-// is there comes, unless the log has nothing at those offsets any more.
+// starvedMax is how long the records of one input wait for those of another of which no more is known than that its log goes
+// on. Then somebody reads what is there: an open transaction, and what compaction has left, are not waited for. A record
+// that can be read is waited for however long it takes. Time alone says nothing: the process may have been stopped, or
+// the broker away, and whoever goes on then makes late what is not.
 const starvedMax = 10 * time.Second
 
 // wait is what a unit waits for before it works on its next record.
@@ -90,14 +94,24 @@ func (u *unit) next(more func(t *task, since time.Time) wait) (first *task, unti
 // that is full of parked records and is not read, or for one that begins with what is still to come.
 func (t *task) awaited() bool {
 	fresh := t.input.Start == "latest" && t.next < 0
-	return t.input.Name != "" && t.parkedCount == 0 && !t.silent && !fresh
+	return t.input.Name != "" && t.parkedCount == 0 && !fresh
 }
 
-// giveUpWaiting stops waiting for inputs that have not brought what the log seems to have, until they bring something:
-// the rest may be an open transaction, or records that were aborted.
-func (u *unit) giveUpWaiting() {
+// doubt wants to know of inputs that have brought nothing whether there is a record to be read, until they bring something.
+// It says whether that is new.
+func (u *unit) doubt() (isNew bool) {
 	for _, t := range u.inputs {
-		t.silent = t.silent || len(t.ring) == 0
+		if len(t.ring) == 0 && !t.silent {
+			t.silent, isNew = true, true
+		}
+	}
+	return isNew
+}
+
+// trust ends all doubts: nothing waits, and what comes next is another matter.
+func (u *unit) trust() {
+	for _, t := range u.inputs {
+		t.silent = false
 	}
 }
 

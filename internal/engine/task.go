@@ -38,7 +38,8 @@ type task struct {
 	committed int64    // what the last commit named, -1 if nothing was committed yet
 	bytes     int64    // of entries in the ring
 	paused    bool     // reading is stopped until there is room
-	silent    bool     // of a unit: was waited for in vain; see giveUpWaiting
+	nothing   int64    // below this there is nothing to be read, though next is less
+	silent    bool     // of a unit: was waited for long; see doubt
 
 	lanes       map[uint64]*lane
 	parked      map[uint64]*parking
