@@ -45,6 +45,7 @@ func TestANewMachineReadsOnlyWhatCameAfterTheSnapshot(t *testing.T) {
 			_, stop = r.run(p, "a", with)
 			r.send(10, 10)
 			r.await("ten more", func() bool { return len(r.read("out")) == 1020 })
+			r.await("all tasks", func() bool { return seen.sum("stores restored", "records") >= c.records }) // one may have had none of the ten
 			stop()
 			counts := r.counts() // fails if a count is not the next one
 			if counts["k0"] != 3 || counts["k999"] != 1 {
