@@ -263,7 +263,7 @@ func (e *Engine) connect(ctx context.Context) error {
 		return fmt.Errorf("run topology %q: %w", e.plan.Name, err)
 	}
 	snapshots, err := newSnapshots(ctx, e)
-	e.snapshots, e.states.fetch = snapshots, snapshots.fetch
+	e.snapshots, e.states.saved = snapshots, snapshots
 	if err == nil {
 		err = e.learnTopics(ctx)
 	}

@@ -237,7 +237,7 @@ func TestWhichSnapshotsTheChangelogCanMakeUpFor(t *testing.T) {
 	l.write("t.count.changelog", "a1", "b1")
 	l.write("in", "a1", "b1")
 	long, now := time.Now().Add(-30*time.Hour), time.Now()
-	fresh := l.snapshots.fresh(t.Context(), unitID{})
+	fresh := l.Engine.snapshots.fresh(t.Context(), unitID{})
 	for _, c := range []struct {
 		name string
 		archive.Store

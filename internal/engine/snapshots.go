@@ -51,19 +51,30 @@ func newSnapshots(ctx context.Context, e *Engine) (*snapshots, error) {
 	return s, err
 }
 
-// savingSuffix is that of the folder beside a task's in which its snapshot is made.
-const savingSuffix = ".saving"
+// The folders beside that of a task: in which its snapshot is made, in which one is while it is being fetched (Bucket.Fetch),
+// and which is to take the place of the task's own.
+const (
+	savingSuffix   = ".saving"
+	fetchingSuffix = ".fetching"
+	newerSuffix    = ".newer"
+)
 
-// clear removes what a crash left of snapshots that were being made: the links hold the space of tables that are gone.
+// clear removes what a crash left of snapshots that were being made, or fetched: they hold the space of tables that are gone.
 func (s *snapshots) clear() {
 	for i := range s.engine.plan.Stages {
 		stage := filepath.Dir(s.engine.states.folder(unitID{stage: i}))
-		left, _ := filepath.Glob(filepath.Join(stage, "*"+savingSuffix)) // the pattern is right
-		for _, dir := range left {
-			if err := os.RemoveAll(dir); err != nil {
-				s.engine.log.Warn("remove what is left of a snapshot", "folder", dir, "err", err)
+		for _, suffix := range []string{savingSuffix, fetchingSuffix, newerSuffix} {
+			left, _ := filepath.Glob(filepath.Join(stage, "*"+suffix)) // the pattern is right
+			for _, dir := range left {
+				s.remove(dir)
 			}
 		}
+	}
+}
+
+func (s *snapshots) remove(dir string) {
+	if err := os.RemoveAll(dir); err != nil {
+		s.engine.log.Warn("remove what is left of a snapshot", "folder", dir, "err", err)
 	}
 }
 
@@ -139,10 +150,16 @@ func (s *snapshots) fetch(ctx context.Context, id unitID, opts store.Options) {
 	if s.bucket == nil || opts.Dir == "" {
 		return
 	}
-	began := time.Now()
 	task := s.task(id, opts)
-	task.Fresh = s.fresh(ctx, id)
-	got, err := s.bucket.Fetch(ctx, task, opts.Dir)
+	if fresh := s.fresh(ctx, id); fresh != nil {
+		task.Usable = func(saved []archive.Store) bool { return slices.ContainsFunc(saved, fresh) }
+	}
+	s.fetchTo(ctx, id, task, opts.Dir)
+}
+
+func (s *snapshots) fetchTo(ctx context.Context, id unitID, task archive.Task, dir string) bool {
+	began := time.Now()
+	got, err := s.bucket.Fetch(ctx, task, dir)
 	stage := s.engine.plan.Stages[id.stage].Name
 	if err != nil && ctx.Err() == nil {
 		s.engine.log.Warn("a snapshot can't be used; what is missing is restored from the changelog", "stage", stage, "partition", id.n, "err", err)
@@ -151,6 +168,66 @@ func (s *snapshots) fetch(ctx context.Context, id unitID, opts store.Options) {
 		s.engine.log.Info("snapshot fetched", "stage", stage, "partition", id.n, "taken", got.Manifest.Taken, "files", got.Files,
 			"bytes", got.Bytes, "took", time.Since(began).Round(time.Millisecond))
 	}
+	return got != nil
+}
+
+// newer brings a snapshot beside the folder of a task, if stores in the folder would be restored whole and the snapshot spares
+// that: none of its stores has more to read than the folder's, and some have less. It returns where it is, "" if there is none.
+func (s *snapshots) newer(ctx context.Context, id unitID, opts store.Options, state *store.State) string {
+	if s.bucket == nil {
+		return ""
+	}
+	st := &s.engine.plan.Stages[id.stage]
+	ends, err := s.engine.askEnds(ctx, st)
+	if err != nil {
+		return "" // it shows when they are restored
+	}
+	have, whole := standings(st, id.n, state, ends)
+	if !whole {
+		return ""
+	}
+	task, dir := s.task(id, opts), opts.Dir+newerSuffix
+	task.Usable = func(saved []archive.Store) bool { return sparesReading(have, saved, ends.asked) }
+	s.remove(dir)
+	if !s.fetchTo(ctx, id, task, dir) {
+		return ""
+	}
+	return dir
+}
+
+// standings tells how the stores of a folder stand, and whether there are any for which a log that holds something is read from
+// its beginning. A store that has no log could not be brought back: then there are none.
+func standings(st *topology.Stage, n int32, state *store.State, ends logEnds) (have map[string]standing, whole bool) {
+	have = make(map[string]standing)
+	for i := range st.Stores {
+		s := &st.Stores[i]
+		switch {
+		case s.Memory: // in no folder and no snapshot
+		case s.Changelog == "":
+			return nil, false
+		default:
+			one := ends.of(s, n, state.Checkpoint(s.Name), state.Current(s.Name), math.MaxInt64)
+			have[s.Name], whole = one, whole || one.whole(ends.asked) && one.start < one.to
+		}
+	}
+	return have, whole
+}
+
+// sparesReading says whether saved stores need less to be read than those that are here, and none of them more.
+func sparesReading(have map[string]standing, saved []archive.Store, now time.Time) bool {
+	less := false
+	for name, here := range have {
+		there := here
+		there.at, there.current = -1, time.Time{}
+		if i := slices.IndexFunc(saved, func(o archive.Store) bool { return o.Name == name }); i >= 0 {
+			there.at, there.current = saved[i].Checkpoint, saved[i].Current
+		}
+		if there.lag(now) > here.lag(now) {
+			return false
+		}
+		less = less || there.lag(now) < here.lag(now)
+	}
+	return less
 }
 
 // fresh tells which stores of a snapshot can go on where they stand: fetching others would be for nothing. Nil if the log

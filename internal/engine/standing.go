@@ -53,9 +53,12 @@ func (s standing) unfit(now time.Time) string {
 	return ""
 }
 
+// whole says whether a log is read from its beginning to bring a store up to date.
+func (s standing) whole(now time.Time) bool { return s.at < 0 || s.unfit(now) != "" }
+
 // lag is how many offsets there are to read.
 func (s standing) lag(now time.Time) int64 {
-	if s.at < 0 || s.unfit(now) != "" {
+	if s.whole(now) {
 		return max(s.to-s.start, 0)
 	}
 	return s.to - s.at

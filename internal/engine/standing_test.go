@@ -92,8 +92,9 @@ func TestASetOfHashesHasWhatWasAdded(t *testing.T) {
 // "count" with a changelog of its own.
 type logged struct {
 	*Engine
-	t   *testing.T
-	cfg kafka.Config
+	t         *testing.T
+	cfg       kafka.Config
+	snapshots string // where they are kept from the next connect on
 }
 
 func newLogged(t *testing.T, dir string, id string) *logged {
@@ -127,7 +128,7 @@ func (l *logged) connect(dir, id string) {
 		}}},
 	}
 	p.Topics[0].Spec.Partitions, p.Topics[1].Spec.Partitions = 1, 1
-	if l.Engine, err = New(p, Env{Kafka: l.cfg, ID: id, StateDir: dir}); err != nil {
+	if l.Engine, err = New(p, Env{Kafka: l.cfg, ID: id, StateDir: dir, Snapshots: l.snapshots}); err != nil {
 		l.t.Fatal(err)
 	}
 	if err := l.Engine.connect(l.t.Context()); err != nil {

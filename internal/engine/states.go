@@ -21,8 +21,8 @@ import (
 type states struct {
 	dir    string // of this process: two may share a data folder
 	plan   *topology.Plan
-	origin func(topology.Store) string                  // what a store is made from
-	fetch  func(context.Context, unitID, store.Options) // brings a folder that is not there, if somebody has saved it; nil: nobody has
+	origin func(topology.Store) string // what a store is made from
+	saved  copies                      // nil: nobody saves any
 	log    *slog.Logger
 
 	mu     sync.Mutex
@@ -32,6 +32,14 @@ type states struct {
 	most   int                   // how many states on disk there can be here; 0: not known; GUARDED_BY(mu)
 	caches *store.Caches         // made with the first state on disk; GUARDED_BY(mu)
 	back   *sync.Cond            // on mu: a state was given back
+}
+
+// copies are what somebody has saved of tasks' folders.
+type copies interface {
+	// fetch brings a folder that is not there, if it can.
+	fetch(context.Context, unitID, store.Options)
+	// newer brings a folder that is worth more than the one that is there, beside it, and says where; "" if there is none.
+	newer(context.Context, unitID, store.Options, *store.State) string
 }
 
 // heldState is an open State and whether somebody uses it.
@@ -81,14 +89,42 @@ func (k *states) take(ctx context.Context, id unitID) (*store.State, error) {
 	return state, nil
 }
 
-// open opens the State of a task. A folder that is not there is fetched, if it can be.
+// open opens the State of a task. A folder that is not there, or from which stores would be restored whole, is fetched if it
+// can be.
 func (k *states) open(ctx context.Context, id unitID) (*store.State, error) {
 	opts := k.options(id)
-	if _, err := os.Stat(opts.Dir); opts.Dir != "" && errors.Is(err, fs.ErrNotExist) && k.fetch != nil {
-		k.fetch(ctx, id, opts)
+	if opts.Dir == "" || k.saved == nil {
+		return k.openAt(opts)
+	}
+	_, err := os.Stat(opts.Dir)
+	fetched := errors.Is(err, fs.ErrNotExist)
+	if fetched {
+		k.saved.fetch(ctx, id, opts)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	state, err := k.openAt(opts)
+	if err != nil || fetched {
+		return state, err
+	}
+	if newer := k.saved.newer(ctx, id, opts, state); newer != "" {
+		return k.replace(opts, state, newer)
+	}
+	return state, nil
+}
+
+// replace closes a State and puts another folder in the place of its own.
+func (k *states) replace(opts store.Options, state *store.State, newer string) (*store.State, error) {
+	err := state.Close()
+	if err == nil {
+		err = store.Remove(opts.Dir)
+	}
+	if err == nil {
+		err = os.Rename(newer, opts.Dir)
+	}
+	if err != nil {
+		k.log.Warn("a snapshot does not take the place of older stores; these are restored from the changelog", "folder", opts.Dir, "err", err)
 	}
 	return k.openAt(opts)
 }
@@ -109,8 +145,8 @@ func (k *states) options(id unitID) store.Options {
 	return opts
 }
 
-// openAt opens a folder with what the States of this process have in common. One that is damaged is removed: the log has
-// everything that is in it.
+// openAt opens a folder with what the States of this process have in common. One that is damaged is removed: the
+// log has everything that is in it.
 func (k *states) openAt(opts store.Options) (*store.State, error) {
 	if opts.Dir == "" {
 		return store.Open(opts)
@@ -118,7 +154,7 @@ func (k *states) openAt(opts store.Options) (*store.State, error) {
 	opts.Caches = k.sharedCaches()
 	state, err := store.Open(opts)
 	if damaged := (*store.DamagedError)(nil); errors.As(err, &damaged) {
-		k.log.Error("a damaged store is removed and restored from its changelog", "folder", opts.Dir, "err", err)
+		k.log.Error("a damaged store is removed and restored from its changelog, or from a snapshot", "folder", opts.Dir, "err", err)
 		if err := store.Remove(opts.Dir); err != nil {
 			return nil, err
 		}

@@ -132,9 +132,8 @@ type Task struct {
 	// Origins says what each store on disk is made from, such as the id of its changelog topic. A snapshot of other
 	// origins is not used.
 	Origins map[string]string
-	// Fresh says whether a store of a snapshot can be brought up to date from where it stands; nil: each can. A snapshot of
-	// none that can is not used.
-	Fresh func(Store) bool
+	// Usable says whether the stores of a snapshot that have the right origins, at least one, are worth fetching; nil: any are.
+	Usable func([]Store) bool
 }
 
 func (t Task) String() string { return fmt.Sprintf("%s/%s/%d", t.Topology, t.Stage, t.Partition) }

@@ -105,12 +105,19 @@ func (m *Manifest) fits(t Task) error {
 	if m.Identity != t.Identity {
 		return fmt.Errorf("it is of %q, not of %q", m.Identity, t.Identity)
 	}
+	var own []Store
 	for _, s := range m.Stores {
-		if origin, ok := t.Origins[s.Name]; ok && origin == s.Origin && s.Checkpoint >= 0 && (t.Fresh == nil || t.Fresh(s)) {
-			return nil
+		if origin, ok := t.Origins[s.Name]; ok && origin == s.Origin && s.Checkpoint >= 0 {
+			own = append(own, s)
 		}
 	}
-	return errors.New("all of its stores are made from other topics, or too old for the changelog to make up for")
+	switch {
+	case len(own) == 0:
+		return errors.New("all of its stores are made from other topics")
+	case t.Usable != nil && !t.Usable(own):
+		return errors.New("its stores are too old")
+	}
+	return nil
 }
 
 // fingerprint groups the snapshots that replace each other: those of the same stores, made from the same topics.

@@ -382,13 +382,15 @@ func FuzzManifest(f *testing.F) {
 // A snapshot that the changelog can't make up for is not worth its way.
 func TestASnapshotThatIsTooOldIsNotFetched(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		fresh func(Store) bool
-		want  int64
+		name   string
+		usable func([]Store) bool
+		want   int64
 	}{
 		{"nobody asks", nil, 10},
-		{"fresh", func(s Store) bool { return s.Checkpoint == 10 && s.Current.Equal(time.UnixMilli(1_700_000_000_000)) }, 10},
-		{"too old", func(Store) bool { return false }, -1},
+		{"fresh", func(s []Store) bool {
+			return len(s) == 1 && s[0].Checkpoint == 10 && s[0].Current.Equal(time.UnixMilli(1_700_000_000_000))
+		}, 10},
+		{"too old", func([]Store) bool { return false }, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, Options{})
@@ -397,7 +399,7 @@ func TestASnapshotThatIsTooOldIsNotFetched(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.save(r.bucket)
-			r.task.Fresh = c.fresh
+			r.task.Usable = c.usable
 			if at, err := r.fetch(); at != c.want || (err == nil) != (c.want >= 0) {
 				t.Errorf("fetched one that stands at %d, %v; want %d", at, err, c.want)
 			}
