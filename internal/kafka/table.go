@@ -87,7 +87,7 @@ func (t *Table) partition() TopicPartition { return TopicPartition{Topic: t.topi
 // follow is the one goroutine that changes rows after load.
 func (t *Table) follow(ctx context.Context, cfg Config) {
 	defer close(t.done)
-	trouble := newPatience(cfg.Log, "table does not follow", "topic", t.topic)
+	trouble := newPatience(cfg.Log, "following a table waits for the cluster", "topic", t.topic)
 	trouble.limit = 0
 	for {
 		err := t.cursor.fetch(ctx, []TopicPartition{t.partition()}, nil, time.Second, eachRecord(t.apply))
