@@ -278,6 +278,7 @@ type memoryLog struct {
 	records    map[kafka.TopicPartition][]*kgo.Record
 	group      map[kafka.TopicPartition]int64
 	changed    chan struct{}
+	following  int
 	partitions func(*kgo.Record, int) int
 }
 
@@ -358,6 +359,8 @@ func (l *memoryLog) Write(_ context.Context, records []*kgo.Record) error {
 }
 
 func (l *memoryLog) Follow(ctx context.Context, topic string, from map[int32]int64, visit func(*kgo.Record) error) error {
+	l.tell(func() { l.following++ })
+	defer l.tell(func() { l.following-- })
 	next := maps.Clone(from)
 	for {
 		l.mu.Lock()
@@ -382,6 +385,12 @@ func (l *memoryLog) Follow(ctx context.Context, topic string, from map[int32]int
 			return ctx.Err()
 		}
 	}
+}
+
+func (l *memoryLog) followers() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.following
 }
 
 // get asks a process by its address and returns the status and the answer.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -19,7 +20,7 @@ import (
 )
 
 const (
-	aliveEvery    = 10 * time.Second // a line that says nothing, so that both ends see a broken connection
+	aliveEvery    = 10 * time.Second // a line without a change, so that both ends see a broken connection
 	changeTimeout = 20 * time.Second // for a client to take a line
 )
 
@@ -37,10 +38,10 @@ type watch struct {
 	source  bool // the changelog is a topic of records, not of a store's changes
 
 	topic string
-	next  map[int32]int64 // by partition of the changelog
 
-	mu   sync.Mutex // of what is written
-	out  http.ResponseWriter
+	mu   sync.Mutex          // held while a line is written, once two want to
+	next map[int32]int64     // GUARDED_BY(mu); by partition of the changelog: everything before was told
+	out  http.ResponseWriter // GUARDED_BY(mu)
 	ctrl *http.ResponseController
 }
 
@@ -116,7 +117,10 @@ func (w *watch) begin(ctx context.Context, resume string) error {
 		return badRequest("watch table %q of topology %q: read resume: %s", w.target.table.Name, w.target.plan.Name, err)
 	}
 	for _, c := range seen.Places() {
-		if _, mine := w.next[c.Partition]; mine && c.Topic == w.topic {
+		if c.Topic != w.topic {
+			return badRequest("watch table %q of topology %q: read resume: %s is not of its changelog", w.target.table.Name, w.target.plan.Name, clip(c.String()))
+		}
+		if _, mine := w.next[c.Partition]; mine {
 			w.next[c.Partition] = c.Offset
 			w.current = false // it was told before
 		}
@@ -140,12 +144,16 @@ func (w *watch) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.place(); err != nil { // a client that loses us before there is a change knows where to go on
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var alive sync.WaitGroup
 	defer alive.Wait()
+	from := maps.Clone(w.next)
 	alive.Go(func() { cancel(w.keepAlive(ctx)) })
-	err := w.service.log.Follow(ctx, w.topic, w.next, w.tell)
+	err := w.service.log.Follow(ctx, w.topic, from, w.tell)
 	cancel(err)
 	return errors.Join(err, context.Cause(ctx))
 }
@@ -156,7 +164,10 @@ func (w *watch) keepAlive(ctx context.Context) error {
 	for {
 		select {
 		case <-t.C:
-			if err := w.line(":\n\n"); err != nil {
+			w.mu.Lock()
+			err := w.place()
+			w.mu.Unlock()
+			if err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -193,6 +204,8 @@ func (w *watch) tellCurrent(ctx context.Context) error {
 
 // tell tells one record of the changelog, if it is about what is watched.
 func (w *watch) tell(r *kgo.Record) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.next[r.Partition] = r.Offset + 1
 	e, ok := w.read(r)
 	if !ok || w.key != nil && !bytes.Equal(e.Key, w.key) || !bytes.HasPrefix(e.Key, w.prefix) {
@@ -240,9 +253,10 @@ func (w *watch) event(e tables.Entry, id string, current bool) error {
 	return w.line("%s\n", b.Bytes())
 }
 
+// place says where to go on, and that somebody is there. It is no event.
+func (w *watch) place() error { return w.line("id: %s\n\n", w.id()) }
+
 func (w *watch) line(format string, args ...any) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	_ = w.ctrl.SetWriteDeadline(time.Now().Add(changeTimeout)) // a recorder in a test has none
 	if _, err := fmt.Fprintf(w.out, format, args...); err != nil {
 		return err

@@ -3,12 +3,17 @@ package tables_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ravenswood.dev/internal/engine/store"
+	"ravenswood.dev/internal/tables"
 	client "ravenswood.dev/stream/tables"
 )
 
@@ -119,6 +124,72 @@ func TestAWatchGoesOnWithAnotherProcess(t *testing.T) {
 	w.tells("k=2")
 }
 
+// TestAWatchMissesNothingBeforeItsFirstChange loses the process before there was anything to tell, and writes a change while
+// nobody watches.
+func TestAWatchMissesNothingBeforeItsFirstChange(t *testing.T) {
+	for name, w := range map[string]client.Watch{"all": {}, "one key": {Key: []byte("k")}, "with what is there": {Current: true}} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 2, 1)
+			c.own(t, c.processes[1], 0)
+			const log = "shop.users.changelog"
+			c.log.create(log, 1)
+			c.logged(t, log, "before", "0")
+			c.processes[0].client = client.NewClient(client.Options{}, c.processes[0].address(), c.processes[1].address())
+			seen := watch(t, c.processes[0], "users", w)
+			for deadline := time.Now().Add(long); c.log.followers() == 0 && time.Now().Before(deadline); {
+				runtime.Gosched()
+			}
+			_ = c.processes[0].service.Close()
+			c.processes[0].server.Close()
+			c.logged(t, log, "k", "1")
+			seen.tells("k=1")
+		})
+	}
+}
+
+// TestAWatchThatIsNotToldMuchKnowsWhereItIs passes over changes that nobody wants to know.
+func TestAWatchThatIsNotToldMuchKnowsWhereItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, told := newMemoryLog(), make(chan string)
+		c.create("shop.users.changelog", 1)
+		p := &process{t: t, id: "p0", plan: shop(1), changed: make(chan struct{})}
+		s := tables.New(tables.Options{ID: "p0", Engines: func() []tables.Engine { return []tables.Engine{p} }, Log: c})
+		ctx, stop := context.WithCancel(t.Context())
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/topologies/shop/tables/users/k?watch=true", nil)
+		go s.Handler().ServeHTTP(&lines{header: http.Header{}, told: told}, r)
+		expect := func(want string) {
+			t.Helper()
+			if got := <-told; got != want {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		}
+		expect(": watching users\n\n")
+		expect("id: shop.users.changelog/0@0\n\n")
+		for range 3 {
+			if err := c.Write(ctx, []*kgo.Record{{Topic: "shop.users.changelog", Key: []byte("other")}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		expect("id: shop.users.changelog/0@3\n\n") // instead of a line that says nothing
+		stop()
+		synctest.Wait()
+	})
+}
+
+// lines is what a client is told, line by line.
+type lines struct {
+	header http.Header
+	told   chan<- string
+}
+
+func (l *lines) Header() http.Header { return l.header }
+func (l *lines) WriteHeader(int)     {}
+func (l *lines) Flush()              {}
+func (l *lines) Write(p []byte) (int, error) {
+	l.told <- string(p)
+	return len(p), nil
+}
+
 func TestAWatchOfWindowsTellsTheirTimes(t *testing.T) {
 	c := newCluster(t, 1, 1)
 	c.own(t, c.processes[0], 0)
@@ -147,7 +218,7 @@ func TestWatchesThatAreRefused(t *testing.T) {
 	for i := range c.processes[0].plan.Stages[1].Stores {
 		c.processes[0].plan.Stages[1].Stores[i].Changelog = ""
 	}
-	for _, w := range []client.Watch{{}, {After: "x"}} {
+	for _, w := range []client.Watch{{}, {After: "x"}, {After: "other/0@1"}} {
 		for _, err := range c.processes[0].client.Table("shop", "users").Watch(t.Context(), w) {
 			if code(err) != client.BadRequest {
 				t.Errorf("got %v", err)

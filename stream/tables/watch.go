@@ -113,6 +113,10 @@ func (r *watching) once(ctx context.Context) error {
 		switch field {
 		case "id":
 			id = value
+		case "": // the end of an event, or of one that only says where to go on
+			if id != "" {
+				r.watch.After, r.watch.Current = id, false
+			}
 		case "data":
 			if err := r.change(id, value); err != nil {
 				return err
@@ -133,9 +137,6 @@ func (r *watching) change(id, data string) error {
 	e, err := plain.Read(shown.Shown)
 	if err != nil {
 		return ours(err)
-	}
-	if id != "" {
-		r.watch.After, r.watch.Current = id, false
 	}
 	r.stopped = !r.yield(Change{Entry: e, ID: id, Current: shown.Current}, nil)
 	return nil
