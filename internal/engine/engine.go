@@ -98,6 +98,7 @@ type Engine struct {
 	undecided     undecided
 	horizon       atomic.Pointer[horizon]
 	wantHorizon   chan struct{} // capacity 1: somebody wants to know the horizon
+	restoring     chan struct{} // capacity restoresAtOnce: see inTurn
 	doubts        doubts
 
 	cancel context.CancelCauseFunc
@@ -120,6 +121,7 @@ func New(plan *topology.Plan, env Env) (*Engine, error) {
 	e.board = newBoard()
 	e.keeper = newKeeper(e)
 	e.wantHorizon = make(chan struct{}, 1)
+	e.restoring = make(chan struct{}, restoresAtOnce)
 	for _, b := range plan.Bolts {
 		e.bolts = append(e.bolts, &boltStats{name: b.Name})
 	}

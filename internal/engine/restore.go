@@ -109,7 +109,7 @@ func (e *Engine) beginAt(ctx context.Context, state *store.State, j *restoreJob)
 	if why == awayTooLong && j.store.Source {
 		e.log.Warn("a table was away for longer than its topic keeps deletions; the topic is read for what is deleted", j.attrs()...)
 		j.from = j.at
-		if err := e.dropDeleted(ctx, state, *j); err != nil {
+		if err := e.inTurn(ctx, func() error { return e.dropDeleted(ctx, state, *j) }); err != nil {
 			return err
 		}
 		return state.Confirm(j.store.Name, j.asked)
@@ -136,7 +136,7 @@ func (e *Engine) restoreEnds(ctx context.Context, topics []string) (map[kafka.To
 // restoreStore reads a stretch of a changelog into its store, each answer of the log in one batch with the position behind it.
 func (e *Engine) restoreStore(ctx context.Context, state *store.State, j restoreJob, p *restoreProgress) error {
 	if j.from < j.to {
-		if err := e.readInto(ctx, state, j, p); err != nil {
+		if err := e.inTurn(ctx, func() error { return e.readInto(ctx, state, j, p) }); err != nil {
 			return err
 		}
 	}
@@ -144,6 +144,21 @@ func (e *Engine) restoreStore(ctx context.Context, state *store.State, j restore
 		return nil
 	}
 	return state.Confirm(j.store.Name, j.asked)
+}
+
+// restoresAtOnce is how many stores of a process are restored at the same time: each holds up to three answers of the log. A
+// process may take over hundreds of tasks in one moment.
+const restoresAtOnce = 8
+
+// inTurn reads when fewer than restoresAtOnce others do. Stores that have nothing to read do not wait for their turn.
+func (e *Engine) inTurn(ctx context.Context, read func() error) error {
+	select {
+	case e.restoring <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-e.restoring }()
+	return read()
 }
 
 func (e *Engine) readInto(ctx context.Context, state *store.State, j restoreJob, p *restoreProgress) error {

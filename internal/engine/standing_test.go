@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -311,5 +313,34 @@ func TestAGlobalTableIsReadAnewIfAPartOfItMustBe(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// However many tasks a process takes over, only so many logs are read at once; a task that has nothing to read begins to work.
+func TestRestoresWaitForTheirTurnUnlessThereIsNothingToRead(t *testing.T) {
+	l := newLogged(t, t.TempDir(), "a")
+	l.write("t.count.changelog", "a9")
+	for range restoresAtOnce {
+		l.restoring <- struct{}{}
+	}
+	restore := func(ctx context.Context) error {
+		defer func() { l.states.give(unitID{}) }()
+		u := &unit{stage: &l.plan.Stages[0], progress: &restoreProgress{began: time.Now()}}
+		return l.restore(ctx, u, kafka.Offsets{})
+	}
+	hasty, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := restore(hasty); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("out of turn: %v", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- restore(t.Context()) }()
+	<-l.restoring
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	l.restoring <- struct{}{}
+	if err := restore(t.Context()); err != nil {
+		t.Errorf("with nothing to read: %v", err)
 	}
 }
