@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ravenswood.dev/internal/kafka"
 )
 
 type tailOptions struct {
@@ -56,7 +58,12 @@ func (a *app) tail(cmd *cobra.Command, topic string, o tailOptions) error {
 		return err
 	}
 	defer client.Close()
-	t := &tailing{topic: topic, options: o, client: client, admin: kadm.NewClient(client), print: a.recordPrinter(o)}
+	log, err := kafka.NewAdmin(a.cluster())
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	t := &tailing{topic: topic, options: o, client: client, admin: kadm.NewClient(client), log: log, print: a.recordPrinter(o)}
 	if err := t.run(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
@@ -69,9 +76,11 @@ type tailing struct {
 	options tailOptions
 	client  *kgo.Client
 	admin   *kadm.Client
+	log     *kafka.Admin
 	print   func(*kgo.Record) error
 
 	ends map[int32]int64 // where each partition's committed records ended at the start; reached ones are removed
+	next map[int32]int64 // the next offset of each partition
 	past []*kgo.Record   // the records before the ends
 }
 
@@ -108,14 +117,14 @@ func (t *tailing) starts(ctx context.Context) (map[int32]kgo.Offset, error) {
 		return nil, fmt.Errorf("read topic %q: %w", t.topic, err)
 	}
 	starts := map[int32]kgo.Offset{}
-	t.ends = map[int32]int64{}
+	t.ends, t.next = map[int32]int64{}, map[int32]int64{}
 	ends.Each(func(end kadm.ListedOffset) {
 		begin, _ := first.Lookup(t.topic, end.Partition)
 		from := max(begin.Offset, end.Offset-int64(2*t.options.newest+20))
 		if t.options.beginning {
 			from = begin.Offset
 		}
-		starts[end.Partition] = kgo.NewOffset().At(from)
+		starts[end.Partition], t.next[end.Partition] = kgo.NewOffset().At(from), from
 		if from < end.Offset {
 			t.ends[end.Partition] = end.Offset
 		}
@@ -123,8 +132,7 @@ func (t *tailing) starts(ctx context.Context) (map[int32]kgo.Offset, error) {
 	return starts, nil
 }
 
-// pollMax bounds a wait for the past: the last offsets before an end may hold nothing any more, because they were
-// compacted away, so a quiet moment means that the past is read.
+// pollMax is how long the past is waited for before the log is asked whether there is more of it.
 const pollMax = time.Second
 
 func (t *tailing) poll(ctx context.Context, visit func(*kgo.Record) error) error {
@@ -135,8 +143,7 @@ func (t *tailing) poll(ctx context.Context, visit func(*kgo.Record) error) error
 		return ctx.Err()
 	}
 	if bound.Err() != nil && fetches.NumRecords() == 0 {
-		clear(t.ends)
-		return nil
+		return t.quiet(ctx)
 	}
 	for _, e := range fetches.Errors() {
 		if !errors.Is(e.Err, context.DeadlineExceeded) {
@@ -144,6 +151,7 @@ func (t *tailing) poll(ctx context.Context, visit func(*kgo.Record) error) error
 		}
 	}
 	for r := range fetches.RecordsAll() {
+		t.next[r.Partition] = r.Offset + 1
 		if end, ok := t.ends[r.Partition]; ok && r.Offset >= end-1 {
 			delete(t.ends, r.Partition)
 		}
@@ -152,6 +160,25 @@ func (t *tailing) poll(ctx context.Context, visit func(*kgo.Record) error) error
 		}
 		if err := visit(r); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// quiet deals with a moment that brought nothing. The last offsets before an end may hold no record any more, because it was
+// compacted away or deleted. Silence does not tell: a broker may be slow.
+func (t *tailing) quiet(ctx context.Context) error {
+	from := make(map[kafka.TopicPartition]int64)
+	for p := range t.ends {
+		from[kafka.TopicPartition{Topic: t.topic, Partition: p}] = t.next[p]
+	}
+	ahead, err := t.log.Ahead(ctx, from)
+	if err != nil {
+		return fmt.Errorf("read topic %q: %w", t.topic, err)
+	}
+	for tp, a := range ahead {
+		if a.Offset >= t.ends[tp.Partition] || !a.Record {
+			delete(t.ends, tp.Partition)
 		}
 	}
 	return nil
