@@ -22,7 +22,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"time"
@@ -125,13 +127,16 @@ func edits[T any](h *handler, editOf func(T) (Edit, error)) http.HandlerFunc {
 }
 
 func decode(w http.ResponseWriter, r *http.Request, body any) error {
-	if r.Header.Get("Content-Type") != "application/json" {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return &Error{Status: http.StatusUnsupportedMediaType, Message: "read the request: want Content-Type application/json"}
 	}
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, bodyMax))
 	d.DisallowUnknownFields()
 	if err := d.Decode(body); err != nil {
 		return &Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("read the request: %v", err)}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return &Error{Status: http.StatusBadRequest, Message: "read the request: there is more behind the JSON object"}
 	}
 	return nil
 }

@@ -120,6 +120,7 @@ func TestHandlerRefusesWhatAWebPageCouldSend(t *testing.T) {
 		{"a name that was bound to 127.0.0.1", "switch", body, func(r *http.Request) { r.Host = "evil.example:19090" }, 403, "only loopback names"},
 		{"a request from a page", "switch", body, func(r *http.Request) { r.Header.Set("Origin", "http://localhost") }, 403, "not for browsers"},
 		{"a form", "switch", body, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 415, "application/json"},
+		{"something behind the body", "switch", body + "{}", func(*http.Request) {}, 400, "behind the JSON object"},
 		{"an unknown key", "switch", `{"vers":"v2"}`, func(*http.Request) {}, 400, "unknown field"},
 		{"no JSON", "switch", `v2`, func(*http.Request) {}, 400, "read the request"},
 		{"too much", "switch", `{"version":"` + strings.Repeat("v", 2<<20) + `"}`, func(*http.Request) {}, 400, "too large"},

@@ -25,7 +25,8 @@ committed is shown. While a task moves, a copy that is behind may answer and say
 The process asked is the one of the data folder, or that of --admin. One on another machine is asked with --tables-address and
 the token, if it was started with --tables-listen.
 
-Keys are text unless --key-encoding says otherwise: json, base64, or int64 and float64 for eight bytes, big endian.`,
+Keys are text unless --key-encoding says otherwise: json, base64, or int64 and float64 for eight bytes, big endian. One that
+begins with - comes behind --.`,
 		Example: "  raven table get shop users u-17\n  raven table range shop users --prefix u-1 --limit 20\n  raven table list --tables-address w1.example.com:19443 --tables-token-file tables.token",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

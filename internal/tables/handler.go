@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -28,7 +30,7 @@ const (
 //	POST /v1/topologies/{t}/tables/{name}/parts          what processes ask each other
 //	POST /v1/topics/{topic}/records                      {"records": [{"key": "k", "value": {…}}]}
 func (s *Service) Handler() http.Handler {
-	mux := s.questionMux()
+	mux := s.questionMux("a / in a key is written %2F, and the empty key is = with keyEncoding=base64")
 	mux.HandleFunc("POST /v1/topics/{topic}/records", s.serveProduce)
 	return mux
 }
@@ -36,15 +38,11 @@ func (s *Service) Handler() http.Handler {
 // Questions serves the questions to whoever bears one of the tokens, and nothing else: records are written to the cluster,
 // which knows who may.
 func (s *Service) Questions(tokens Tokens) http.Handler {
-	mux := s.questionMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, &tables.Error{Status: http.StatusNotFound, Code: tables.BadRequest, Message: fmt.Sprintf("serve %s %q: only questions about tables are answered here", r.Method, clip(r.URL.Path)),
-			Hint: "the process's admin API, on its own machine, has the rest; records are written to the cluster"})
-	})
-	return s.bearing(tokens, mux)
+	return s.bearing(tokens, s.questionMux("the process's admin API, on its own machine, has more; records are written to the cluster"))
 }
 
-func (s *Service) questionMux() *http.ServeMux {
+// questionMux serves questions, and says no to the rest with a hint.
+func (s *Service) questionMux(hint string) *http.ServeMux {
 	const table = "/v1/topologies/{topology}/tables/{table}"
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/tables", s.listAll)
@@ -55,6 +53,10 @@ func (s *Service) questionMux() *http.ServeMux {
 		mux.HandleFunc("GET "+table+"/{key}/"+string(f), s.question(func(p *params, _ *target) (*query, error) { return readSpan(p, f) }))
 	}
 	mux.HandleFunc("POST "+table+"/parts", s.serveParts)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, &tables.Error{Status: http.StatusNotFound, Code: tables.BadRequest, Hint: hint,
+			Message: fmt.Sprintf("serve %s %q: there is no such question", r.Method, clip(r.URL.Path))})
+	})
 	return mux
 }
 
@@ -246,7 +248,7 @@ func (s *Service) serveProduce(w http.ResponseWriter, r *http.Request) {
 
 // decode reads a body strictly. A body that is not declared as JSON is what a web page could send without being asked.
 func decode(w http.ResponseWriter, r *http.Request, most int64, body any) error {
-	if r.Header.Get("Content-Type") != "application/json" {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		e := badRequest("read the request: want Content-Type application/json")
 		e.Status = http.StatusUnsupportedMediaType
 		return e
@@ -254,7 +256,10 @@ func decode(w http.ResponseWriter, r *http.Request, most int64, body any) error 
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	d.DisallowUnknownFields()
 	if err := d.Decode(body); err != nil {
-		return badRequest("read the request: %s", err)
+		return badRequest("read the request: %s", clip(err.Error()))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return badRequest("read the request: there is more behind the JSON object")
 	}
 	return nil
 }

@@ -26,7 +26,11 @@ type params struct {
 }
 
 func newParams(r *http.Request, t *target) *params {
-	p := &params{path: r.PathValue("key"), values: r.URL.Query()}
+	p := &params{path: r.PathValue("key")}
+	var err error
+	if p.values, err = url.ParseQuery(r.URL.RawQuery); err != nil { // what cannot be read would be left out
+		p.err = badRequest("read what follows the ? of the address: %s", clip(err.Error()))
+	}
 	p.coding.Key = p.encoding("keyEncoding", tables.Text)
 	p.coding.Value = p.encoding("valueEncoding", t.encoding())
 	return p

@@ -1,6 +1,7 @@
 package tables_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
@@ -84,6 +85,10 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 		{"no JSON", users + "/%7Ba?keyEncoding=json", 400, "not a JSON document", ""},
 		{"no UTF-8", users + "/%ff", 400, "not UTF-8", ""},
 		{"a prefix of JSON", users + "?keyEncoding=json&prefix=1", 400, "prefix", ""},
+		{"a bound that cannot be read", users + "?from=%zz", 400, "invalid URL escape", ""},
+		{"a bound with a semicolon", users + "?from=a;b", 400, "semicolon", ""},
+		{"an empty key", users + "/", 404, "no such question", "%2F"},
+		{"what is behind a key", users + "/k/rows", 404, "no such question", "%2F"},
 		{"a limit of zero", users + "?limit=0", 400, "1 to 10000", ""},
 		{"a huge limit", users + "?limit=10001", 400, "1 to 10000", ""},
 		{"a long wait", users + "/k?wait=31s", 400, "0s to 30s", ""},
@@ -107,6 +112,29 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 				t.Errorf("got %d %v", status, said)
 			}
 		})
+	}
+}
+
+// TestTheLongestKeysHaveANextPage goes through keys that can just be asked for, an entry a page.
+func TestTheLongestKeysHaveANextPage(t *testing.T) {
+	c := newCluster(t, 1, 1)
+	s := c.own(t, c.processes[0], 0)
+	want := map[string]bool{}
+	commit(t, s, func(s *store.State) {
+		for _, b := range []byte{0, 'k', 0xff} {
+			key := bytes.Repeat([]byte{b}, 32<<10)
+			s.KeyValue("users").Put(key, store.Entry{Value: []byte("1"), Time: at(1)})
+			want[string(key)] = true
+		}
+	})
+	for e, err := range c.processes[0].client.Table("shop", "users").All(t.Context(), client.Range{Limit: 1}) {
+		if err != nil || !want[string(e.Key)] {
+			t.Fatalf("got a key of %d bytes, %v", len(e.Key), err)
+		}
+		delete(want, string(e.Key))
+	}
+	if len(want) > 0 {
+		t.Errorf("%d keys were left out", len(want))
 	}
 }
 
@@ -134,7 +162,12 @@ func TestWhatOnlyProcessesAsk(t *testing.T) {
 		{"a question of another process", good, "Raven-Asked-By=p1", 200},
 		{"nobody's question", good, "", 403},
 		{"no JSON", `x`, "Raven-Asked-By=p1", 400},
+		{"with a charset", good, "Raven-Asked-By=p1,Content-Type=application/json; charset=utf-8", 200},
+		{"two bodies", good + good, "Raven-Asked-By=p1", 400},
+		{"something behind the body", good + " x", "Raven-Asked-By=p1", 400},
 		{"a form", good, "Content-Type=text/plain", 403},
+		{"a form of another process", good, "Raven-Asked-By=p1,Content-Type=text/plain", 415},
+		{"a type that is none", good, "Raven-Asked-By=p1,Content-Type=;", 415},
 		{"no key", `{"query":{"form":"get","limit":1},"partitions":[0]}`, "Raven-Asked-By=p1", 400},
 		{"an unknown form", `{"query":{"form":"all","limit":1},"partitions":[0]}`, "Raven-Asked-By=p1", 400},
 		{"too much", `{"query":{"form":"range","limit":1000000},"partitions":[0]}`, "Raven-Asked-By=p1", 400},
@@ -143,7 +176,7 @@ func TestWhatOnlyProcessesAsk(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			if status, said := ask(parts, tc.body, tc.header); status != tc.status {
+			if status, said := ask(parts, tc.body, strings.Split(tc.header, ",")...); status != tc.status {
 				t.Errorf("got %d %v", status, said)
 			}
 		})
