@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
@@ -38,24 +39,25 @@ type Config struct {
 
 // Field is one field of the result: exactly one function.
 type Field struct {
-	Count    bool   `yaml:"count" default:"false" doc:"The number of records. The word count alone says the same."`
-	Sum      string `yaml:"sum" doc:"Expression; the sum of its numbers, exactly." example:"event.total"`
-	Average  string `yaml:"average" doc:"Expression; the average of its numbers." example:"event.total"`
-	Min      string `yaml:"min" doc:"Expression; the least of its numbers or texts." example:"event.price"`
-	Max      string `yaml:"max" doc:"Expression; the greatest of its numbers or texts." example:"event.price"`
-	First    string `yaml:"first" doc:"Expression; its value for the record with the least time." example:"event.status"`
-	Last     string `yaml:"last" doc:"Expression; its value for the record with the greatest time." example:"event.status"`
-	Distinct string `yaml:"distinct" doc:"Expression; the number of its different values, counted up to limit." example:"event.user"`
-	Collect  string `yaml:"collect" doc:"Expression; the list of its values, up to limit, as they come." example:"event.sku"`
-	Top      string `yaml:"top" doc:"Expression; the list of the limit records for which its number is greatest." example:"event.total"`
-	Of       string `yaml:"of" doc:"Expression; what of a record is listed by top; empty is the whole event." example:"event.sku"`
-	Values   bool   `yaml:"values" default:"false" doc:"Makes distinct list the values instead of their number, in the order in which they came."`
-	Limit    int    `yaml:"limit" default:"0" doc:"Most values of top (0 is 10), distinct and collect (0 is 1000)."`
-	Fold     string `yaml:"fold" doc:"Own expression for the new value, over state (the value before) and the event." example:"state + event.total"`
-	Start    string `yaml:"start" doc:"Expression for the state that fold begins with; empty is null." example:"0"`
-	Remove   string `yaml:"remove" doc:"Expression that undoes fold, for tables." example:"state - event.total"`
-	Merge    string `yaml:"merge" doc:"Expression that joins the values of two sessions that become one, over a and b." example:"a + b"`
-	When     string `yaml:"when" doc:"Condition; the field looks only at records for which it is true." example:"event.returned"`
+	Count    bool     `yaml:"count" default:"false" doc:"The number of records. The word count alone says the same."`
+	Sum      string   `yaml:"sum" doc:"Expression; the sum of its numbers, exactly." example:"event.total"`
+	Average  string   `yaml:"average" doc:"Expression; the average of its numbers." example:"event.total"`
+	Min      string   `yaml:"min" doc:"Expression; the least of its numbers or texts." example:"event.price"`
+	Max      string   `yaml:"max" doc:"Expression; the greatest of its numbers or texts." example:"event.price"`
+	First    string   `yaml:"first" doc:"Expression; its value for the record with the least time." example:"event.status"`
+	Last     string   `yaml:"last" doc:"Expression; its value for the record with the greatest time." example:"event.status"`
+	Distinct string   `yaml:"distinct" doc:"Expression; the number of its different values, counted up to limit." example:"event.user"`
+	Collect  string   `yaml:"collect" doc:"Expression; the list of its values, up to limit, as they come." example:"event.sku"`
+	Top      string   `yaml:"top" doc:"Expression; the list of the limit records for which its number is greatest." example:"event.total"`
+	Of       string   `yaml:"of" doc:"Expression; what of a record is listed by top; empty is the whole event." example:"event.sku"`
+	Values   bool     `yaml:"values" default:"false" doc:"Makes distinct list the values instead of their number, in the order in which they came."`
+	Limit    int      `yaml:"limit" default:"0" doc:"Most values of top (0 is 10), distinct and collect (0 is 1000)."`
+	MaxBytes api.Size `yaml:"maxBytes" default:"0" doc:"Most bytes that top, distinct, collect and fold keep; 0 is 256KB. What does not fit is left out and counted; a record whose fold does not fit becomes a dead letter." state:"free"`
+	Fold     string   `yaml:"fold" doc:"Own expression for the new value, over state (the value before) and the event." example:"state + event.total"`
+	Start    string   `yaml:"start" doc:"Expression for the state that fold begins with; empty is null." example:"0"`
+	Remove   string   `yaml:"remove" doc:"Expression that undoes fold, for tables." example:"state - event.total"`
+	Merge    string   `yaml:"merge" doc:"Expression that joins the values of two sessions that become one, over a and b." example:"a + b"`
+	When     string   `yaml:"when" doc:"Condition; the field looks only at records for which it is true." example:"event.returned"`
 }
 
 // UnmarshalText reads the short form, which only a function without an expression has: count.
@@ -95,6 +97,9 @@ func validate(c *Config) (problems []component.Problem) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Compute)) {
 		problems = append(problems, checkField(c, name)...)
+	}
+	if size := c.bytes(); size > entryMax {
+		add("compute", "value-invalid", fmt.Sprintf("check aggregate: its lists and folds may keep %s together, and %s is the most", size, api.Size(entryMax)), "give some of them a smaller maxBytes")
 	}
 	switch {
 	case c.Window != nil:
@@ -137,6 +142,9 @@ func checkField(c *Config, name string) (problems []component.Problem) {
 	if f.Limit < 0 || f.Limit > limitMax {
 		add(at+".limit", "value-invalid", fmt.Sprintf("compute field %q: the limit %d is not between 1 and %d", name, f.Limit, limitMax), "")
 	}
+	if f.MaxBytes < 0 || f.MaxBytes > bytesMax {
+		add(at+".maxBytes", "value-invalid", fmt.Sprintf("compute field %q: maxBytes %s is not between 1B and %s", name, f.MaxBytes, api.Size(bytesMax)), "")
+	}
 	only := func(setting string, present bool, functions ...string) {
 		if present && !slices.Contains(functions, fn) {
 			add(at+"."+setting, "setting-conflict", fmt.Sprintf("compute field %q: %s means nothing to %s", name, setting, fn), "it belongs to "+strings.Join(functions, ", "))
@@ -145,6 +153,7 @@ func checkField(c *Config, name string) (problems []component.Problem) {
 	only("of", f.Of != "", "top")
 	only("values", f.Values, "distinct")
 	only("limit", f.Limit != 0, "top", "distinct", "collect")
+	only("maxBytes", f.MaxBytes != 0, "top", "distinct", "collect", "fold")
 	only("start", f.Start != "", "fold")
 	only("remove", f.Remove != "", "fold")
 	only("merge", f.Merge != "", "fold")
@@ -194,6 +203,16 @@ func (f Field) expressions() (given []expression) {
 	return given
 }
 
+// bytes is the most that the fields which grow may keep in one aggregate.
+func (c *Config) bytes() (size api.Size) {
+	for _, f := range c.Compute {
+		if fn := f.functions(); len(fn) == 1 && slices.Contains([]string{"top", "distinct", "collect", "fold"}, fn[0]) {
+			size += api.Size(f.bytes())
+		}
+	}
+	return size
+}
+
 // bolt is what the settings say besides the functions.
 func (c *Config) bolt() windows.Bolt {
 	return windows.Bolt{Window: c.Window, Results: c.Results, Key: c.Key, Store: c.Store, Retention: c.Retention, Table: c.Table}
@@ -204,24 +223,64 @@ func options(c *Config) (aggregate.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	f, err := newFolder(c.Compute)
+	f, err := newFolder(c.Compute, func() {})
 	if err != nil {
 		return o, err
 	}
+	f.options(&o)
+	return o, nil
+}
+
+// options are what the processor does with a folder.
+func (f *folder) options(o *aggregate.Options) {
 	o.Init, o.Merge = f.init, f.merge
 	if f.hides() {
 		o.Result = f.result
 	}
 	o.Inputs = []aggregate.Input{{Add: f.add, Remove: f.remove}}
-	return o, nil
 }
 
 func open(c *Config, _ component.Env) (processor.Processor, error) {
-	o, err := options(c)
+	o, err := c.bolt().Options()
 	if err != nil {
 		return nil, fmt.Errorf("open aggregate: %w", err)
 	}
-	return aggregate.New(o), nil
+	b := &bolt{}
+	f, err := newFolder(c.Compute, b.leaveOut)
+	if err != nil {
+		return nil, fmt.Errorf("open aggregate: %w", err)
+	}
+	f.options(&o)
+	b.Aggregate = aggregate.New(o)
+	return b, nil
+}
+
+// bolt is an instance: the aggregate, and what it leaves out because it does not fit.
+type bolt struct {
+	*aggregate.Aggregate
+	left atomic.Uint64
+	tell func(reason string)
+}
+
+// reasonTooLarge is why a value is left out of a list, as it is counted.
+const reasonTooLarge = "too-large"
+
+// Open implements processor.Processor. To count by reason is an optional power of the context.
+func (b *bolt) Open(c processor.Context) error {
+	if counter, ok := c.(interface{ Dropped(reason string) }); ok {
+		b.tell = counter.Dropped
+	}
+	return b.Aggregate.Open(c)
+}
+
+// Dropped is the number of records that have no key or no value, and of values that did not fit.
+func (b *bolt) Dropped() uint64 { return b.Aggregate.Dropped() + b.left.Load() }
+
+func (b *bolt) leaveOut() {
+	b.left.Add(1)
+	if b.tell != nil {
+		b.tell(reasonTooLarge)
+	}
 }
 
 // expression is an expression of the settings, by the name of the setting.

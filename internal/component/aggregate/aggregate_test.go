@@ -152,7 +152,7 @@ func TestABadRecordIsAPermanentErrorWithFieldAndCause(t *testing.T) {
 
 // TestANewVersionMayHaveOtherFields: an aggregate that an older version of the topology wrote goes on.
 func TestANewVersionMayHaveOtherFields(t *testing.T) {
-	f, err := newFolder(map[string]Field{"n": {Count: true}, "s": {Sum: "event"}})
+	f, err := newFolder(map[string]Field{"n": {Count: true}, "s": {Sum: "event"}}, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestANewVersionMayHaveOtherFields(t *testing.T) {
 
 // TestAFieldThatWasAnotherFunctionBeginsAnew: what is kept under its name has another form.
 func TestAFieldThatWasAnotherFunctionBeginsAnew(t *testing.T) {
-	f, err := newFolder(everything())
+	f, err := newFolder(everything(), func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestAFieldThatWasAnotherFunctionBeginsAnew(t *testing.T) {
 }
 
 func FuzzFolderReadsAnyAggregate(f *testing.F) {
-	fd, err := newFolder(everything())
+	fd, err := newFolder(everything(), func() {})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -206,24 +206,28 @@ func FuzzFolderReadsAnyAggregate(f *testing.F) {
 
 func TestCheckReportsEverythingWithItsPlace(t *testing.T) {
 	for name, c := range map[string]struct{ config, want string }{
-		"nothing":                 {`{}`, "compute:setting-missing"},
-		"no function":             {`compute: {a: {}}`, "compute.a:setting-conflict"},
-		"two functions":           {`compute: {a: {sum: event.a, count: true}}`, "compute.a:setting-conflict"},
-		"expressions":             {`compute: {a: {sum: evnt.a}, b: {count: true, when: '"x"'}, c: {fold: stat + 1}}`, "compute.a.sum:expression-invalid compute.b.when:expression-invalid compute.c.fold:expression-invalid"},
-		"reserved name":           {`compute: {raven-x: count}`, "compute.raven-x:name-invalid"},
-		"settings of others":      {`compute: {a: {sum: event.a, limit: 3, of: event.b, values: true, start: "1"}}`, "compute.a.of:setting-conflict compute.a.values:setting-conflict compute.a.limit:setting-conflict compute.a.start:setting-conflict"},
-		"limit":                   {`compute: {a: {collect: event.a, limit: -1}}`, "compute.a.limit:value-invalid"},
-		"final without a window":  {`{results: final, compute: {a: count}}`, "results:setting-conflict"},
-		"key without a window":    {`{key: windowed, compute: {a: count}}`, "key:setting-conflict"},
-		"two kinds of windows":    {`{window: {tumbling: 1h, session: 1h}, compute: {a: count}}`, "window:window-invalid"},
-		"hopping without step":    {`{window: {hopping: 1h}, compute: {a: count}}`, "window:window-invalid"},
-		"the machine's zone":      {`{window: {tumbling: 24h, timeZone: Local}, compute: {a: count}}`, "window:window-invalid"},
-		"unknown time zone":       {`{window: {tumbling: 24h, timeZone: Europe/Londn}, compute: {a: count}}`, "window:window-invalid"},
-		"hours in a time zone":    {`{window: {tumbling: 1h, timeZone: Europe/London}, compute: {a: count}}`, "window:window-invalid"},
-		"sessions without merge":  {`{window: {session: 1h}, compute: {a: {fold: state}}}`, "compute.a.merge:setting-missing"},
-		"table in windows":        {`{table: true, window: {tumbling: 1h}, compute: {a: count}}`, "table:setting-conflict"},
-		"max of a table":          {`{table: true, compute: {a: {max: event.a}}}`, "compute.a:setting-conflict"},
-		"retention below windows": {`{window: {tumbling: 1h}, retention: 1m, compute: {a: count}}`, ":value-invalid"},
+		"nothing":                  {`{}`, "compute:setting-missing"},
+		"no function":              {`compute: {a: {}}`, "compute.a:setting-conflict"},
+		"two functions":            {`compute: {a: {sum: event.a, count: true}}`, "compute.a:setting-conflict"},
+		"expressions":              {`compute: {a: {sum: evnt.a}, b: {count: true, when: '"x"'}, c: {fold: stat + 1}}`, "compute.a.sum:expression-invalid compute.b.when:expression-invalid compute.c.fold:expression-invalid"},
+		"reserved name":            {`compute: {raven-x: count}`, "compute.raven-x:name-invalid"},
+		"settings of others":       {`compute: {a: {sum: event.a, limit: 3, of: event.b, values: true, start: "1"}}`, "compute.a.of:setting-conflict compute.a.values:setting-conflict compute.a.limit:setting-conflict compute.a.start:setting-conflict"},
+		"limit":                    {`compute: {a: {collect: event.a, limit: -1}}`, "compute.a.limit:value-invalid"},
+		"too many bytes":           {`compute: {a: {collect: event.a, maxBytes: 9MB}}`, "compute.a.maxBytes:value-invalid"},
+		"bytes of a sum":           {`compute: {a: {sum: event.a, maxBytes: 1MB}}`, "compute.a.maxBytes:setting-conflict"},
+		"too many bytes together":  {`compute: {a: {collect: event.a, maxBytes: 8MB}, b: {fold: state, maxBytes: 8MB}, c: {top: event.a}}`, "compute:value-invalid"},
+		"a start that is too long": {`compute: {a: {start: '"abc"', fold: state, maxBytes: 4B}}`, ":value-invalid"},
+		"final without a window":   {`{results: final, compute: {a: count}}`, "results:setting-conflict"},
+		"key without a window":     {`{key: windowed, compute: {a: count}}`, "key:setting-conflict"},
+		"two kinds of windows":     {`{window: {tumbling: 1h, session: 1h}, compute: {a: count}}`, "window:window-invalid"},
+		"hopping without step":     {`{window: {hopping: 1h}, compute: {a: count}}`, "window:window-invalid"},
+		"the machine's zone":       {`{window: {tumbling: 24h, timeZone: Local}, compute: {a: count}}`, "window:window-invalid"},
+		"unknown time zone":        {`{window: {tumbling: 24h, timeZone: Europe/Londn}, compute: {a: count}}`, "window:window-invalid"},
+		"hours in a time zone":     {`{window: {tumbling: 1h, timeZone: Europe/London}, compute: {a: count}}`, "window:window-invalid"},
+		"sessions without merge":   {`{window: {session: 1h}, compute: {a: {fold: state}}}`, "compute.a.merge:setting-missing"},
+		"table in windows":         {`{table: true, window: {tumbling: 1h}, compute: {a: count}}`, "table:setting-conflict"},
+		"max of a table":           {`{table: true, compute: {a: {max: event.a}}}`, "compute.a:setting-conflict"},
+		"retention below windows":  {`{window: {tumbling: 1h}, retention: 1m, compute: {a: count}}`, ":value-invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var have []string

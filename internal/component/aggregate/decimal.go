@@ -16,16 +16,18 @@ type decimal struct {
 	scale int
 }
 
-// The bounds of a number: what cannot be meant must not cost memory.
+// The bounds of a number: what cannot be meant must not cost memory. Every 64-bit floating-point number is within them. Those of
+// a sum are wider by what any number of records can add: a sum that could leave them would fail all later records of its key.
 const (
-	digitsMax   = 1000
+	placesMax   = 500               // of a number, before the point and after it
+	digitsMax   = 2*placesMax + 100 // of a sum
 	exponentMax = 1000
 	smallDigits = 18 // that any int64 holds
 
 	quotientDigits = 34 // of an average that does not end, as in IEEE 754's decimal128
 )
 
-// parseDecimal reads a JSON number.
+// parseDecimal reads a JSON number, or a sum.
 func parseDecimal(raw []byte) (decimal, error) {
 	mantissa, exponent, err := splitNumber(raw)
 	if err != nil {
@@ -53,6 +55,14 @@ func parseDecimal(raw []byte) (decimal, error) {
 		d = d.to(0)
 	}
 	return d, nil
+}
+
+// within says whether a number has no more than that many places before the point, and after it.
+func (d decimal) within(places int) bool {
+	if d.scale > places {
+		return false
+	}
+	return d.large == nil || len(new(big.Int).Abs(d.large).String())-d.scale <= places
 }
 
 func splitNumber(raw []byte) (mantissa []byte, exponent int, err error) {

@@ -17,10 +17,11 @@ type fold struct {
 	state         *variables
 	both          *variables
 	joined        expr.Input
+	bytes         int // at most, of a state
 }
 
 func newFold(f Field) (*fold, error) {
-	out := &fold{start: null, state: newVariables("state"), both: newVariables("a", "b")}
+	out := &fold{start: null, bytes: f.bytes(), state: newVariables("state"), both: newVariables("a", "b")}
 	compile := func(name, src string) *expr.Program {
 		if src == "" {
 			return nil
@@ -38,6 +39,9 @@ func newFold(f Field) (*fold, error) {
 		if !absent {
 			out.start = value
 		}
+	}
+	if len(out.start) > out.bytes {
+		return nil, out.tooLarge(out.start)
 	}
 	return out, nil
 }
@@ -66,7 +70,19 @@ func (f *fold) apply(p *expr.Program, v value, in *expr.Input) (value, error) {
 	if err != nil || absent {
 		return v, err
 	}
-	return value{shown: out}, nil
+	return f.bounded(v, out)
+}
+
+// bounded is the new value, if it fits. An own function has to see to it: what to leave out only it can know.
+func (f *fold) bounded(before value, state []byte) (value, error) {
+	if len(state) > f.bytes {
+		return before, f.tooLarge(state)
+	}
+	return value{shown: state}, nil
+}
+
+func (f *fold) tooLarge(state []byte) error {
+	return fmt.Errorf("the state would have %d bytes, and maxBytes allows %d", len(state), f.bytes)
 }
 
 func (f *fold) merge(a, b value) (value, error) {
@@ -79,7 +95,7 @@ func (f *fold) merge(a, b value) (value, error) {
 	if err != nil || absent {
 		return a, err
 	}
-	return value{shown: out}, nil
+	return f.bounded(a, out)
 }
 
 // timeOf is the event time of the record, in milliseconds.

@@ -53,10 +53,11 @@ type function interface {
 	fits(v value) bool
 }
 
-func newFolder(compute map[string]Field) (*folder, error) {
+// newFolder makes a folder that calls leftOut for each value that it leaves out because it does not fit.
+func newFolder(compute map[string]Field, leftOut func()) (*folder, error) {
 	f := &folder{}
 	for _, name := range slices.Sorted(maps.Keys(compute)) {
-		one, err := newField(name, compute[name])
+		one, err := newField(name, compute[name], leftOut)
 		if err != nil {
 			return nil, fmt.Errorf("compute %q: %w", name, err)
 		}

@@ -10,12 +10,25 @@ import (
 	"ravenswood.dev/internal/expr"
 )
 
-// The bounds of lists.
+// The bounds of what grows with the records of a key. An aggregate is one value, which each record writes anew, and its
+// changelog takes 32 MB: what all fields of an aggregate may keep stays well below.
 const (
 	limitMax     = 10_000
 	limitTop     = 10
 	limitDefault = 1000
+	bytesDefault = 256 << 10
+	bytesMax     = 8 << 20
+	entryMax     = 16 << 20
 )
+
+// bounds are those of one field.
+type bounds struct {
+	values, bytes int
+	leftOut       func() // is told of each value that did not fit into bytes
+}
+
+// holds says whether a value fits.
+func (b bounds) holds(v value) bool { return len(v.shown)+len(v.hidden) <= b.bytes }
 
 var (
 	null       = []byte("null")
@@ -24,7 +37,7 @@ var (
 	errRemoval = errors.New("the row of a table that has changed cannot be taken out of this function")
 )
 
-func newField(name string, f Field) (field, error) {
+func newField(name string, f Field, leftOut func()) (field, error) {
 	out := field{name: name}
 	for _, e := range f.expressions() {
 		program, problems := e.compile()
@@ -40,11 +53,12 @@ func newField(name string, f Field) (field, error) {
 		}
 	}
 	var err error
-	out.fn, err = f.function()
+	out.fn, err = f.function(leftOut)
 	return out, err
 }
 
-func (f Field) function() (function, error) {
+func (f Field) function(leftOut func()) (function, error) {
+	list := bounds{values: limitOr(f.Limit, limitDefault), bytes: f.bytes(), leftOut: leftOut}
 	switch {
 	case f.Count:
 		return count{}, nil
@@ -61,16 +75,19 @@ func (f Field) function() (function, error) {
 	case f.Last != "":
 		return moment{last: true}, nil
 	case f.Distinct != "":
-		return distinct{limit: limitOr(f.Limit, limitDefault), list: f.Values}, nil
+		return distinct{bounds: list, list: f.Values}, nil
 	case f.Collect != "":
-		return collect{limit: limitOr(f.Limit, limitDefault)}, nil
+		return collect{list}, nil
 	case f.Top != "":
-		return top{limit: limitOr(f.Limit, limitTop), whole: f.Of == ""}, nil
+		list.values = limitOr(f.Limit, limitTop)
+		return top{bounds: list, whole: f.Of == ""}, nil
 	case f.Fold != "":
 		return newFold(f)
 	}
 	return nil, errors.New("no function is given")
 }
+
+func (f Field) bytes() int { return limitOr(int(f.MaxBytes), bytesDefault) }
 
 func limitOr(limit, otherwise int) int {
 	if limit == 0 {
@@ -120,36 +137,48 @@ func (sum) remove(v value, args [][]byte, _ *expr.Input) (value, error) {
 	return summed(v, args[0], true)
 }
 
-func (sum) merge(a, b value) (value, error) { return summed(a, b.shown, false) }
+func (sum) merge(a, b value) (value, error) {
+	d, err := parseDecimal(b.shown)
+	if err != nil {
+		return a, err
+	}
+	total, err := addTo(a.shown, d)
+	return value{shown: total}, err
+}
 
 func summed(v value, number []byte, negated bool) (value, error) {
 	if number == nil {
 		return v, nil
 	}
-	total, err := addNumber(v.shown, number, negated)
+	d, err := numberOf(number)
+	if err != nil {
+		return v, err
+	}
+	if negated {
+		d = d.negated()
+	}
+	total, err := addTo(v.shown, d)
 	return value{shown: total}, err
 }
 
-func addNumber(total, number []byte, negated bool) ([]byte, error) {
-	a, err := numberOf(total)
+// addTo adds to a sum.
+func addTo(total []byte, d decimal) ([]byte, error) {
+	sum, err := parseDecimal(total)
 	if err != nil {
 		return nil, err
 	}
-	b, err := numberOf(number)
-	if err != nil {
-		return nil, err
-	}
-	if negated {
-		b = b.negated()
-	}
-	return a.add(b).text(), nil
+	return sum.add(d).text(), nil
 }
 
 func numberOf(raw []byte) (decimal, error) {
 	if kind := document.KindOf(raw); kind != document.KindNumber {
 		return decimal{}, fmt.Errorf("gives %s, want a number", kind)
 	}
-	return parseDecimal(bytes.TrimSpace(raw))
+	d, err := parseDecimal(bytes.TrimSpace(raw))
+	if err == nil && !d.within(placesMax) {
+		err = fmt.Errorf("a number with more than %d digits before or after the point cannot be calculated with", placesMax)
+	}
+	return d, err
 }
 
 // average remembers the sum and the number of its numbers: [sum, count]. Without numbers it is null.
@@ -173,13 +202,20 @@ func (a average) change(v value, number []byte, by int64) (value, error) {
 	if number == nil {
 		return v, nil
 	}
-	return a.by(v, number, by, by < 0)
+	d, err := numberOf(number)
+	if err != nil {
+		return v, err
+	}
+	if by < 0 {
+		d = d.negated()
+	}
+	return a.by(v, d, by)
 }
 
-func (average) by(v value, number []byte, by int64, negated bool) (value, error) {
+func (average) by(v value, d decimal, by int64) (value, error) {
 	total, _ := document.Element(v.hidden, 0)
 	times, _ := document.Element(v.hidden, 1)
-	total, err := addNumber(total, number, negated)
+	total, err := addTo(total, d)
 	if err != nil {
 		return v, err
 	}
@@ -191,11 +227,11 @@ func (average) by(v value, number []byte, by int64, negated bool) (value, error)
 	hidden := append(append([]byte{'['}, total...), ',')
 	out := value{shown: null, hidden: append(strconv.AppendInt(hidden, n, 10), ']')}
 	if n > 0 {
-		d, err := parseDecimal(total)
+		sum, err := parseDecimal(total)
 		if err != nil {
 			return v, err
 		}
-		out.shown = d.over(n).text()
+		out.shown = sum.over(n).text()
 	}
 	return out, nil
 }
@@ -207,7 +243,11 @@ func (a average) merge(x, y value) (value, error) {
 	if err != nil {
 		return x, err
 	}
-	return a.by(x, total, n, false)
+	d, err := parseDecimal(total)
+	if err != nil {
+		return x, err
+	}
+	return a.by(x, d, n)
 }
 
 // extreme is the least or greatest of numbers or texts.

@@ -58,7 +58,7 @@ func (moment) remove(value, [][]byte, *expr.Input) (value, error) { return value
 func (m moment) merge(a, b value) (value, error) { return m.choose(a, b) }
 
 // collect is a list of values in the order in which they came. What comes when it is full is left out.
-type collect struct{ limit int }
+type collect struct{ bounds }
 
 func (collect) empty() value { return value{shown: emptyList} }
 
@@ -69,10 +69,19 @@ func (c collect) add(v value, args [][]byte, _ *expr.Input) (value, error) {
 	if arg == nil {
 		arg = null
 	}
-	if lengthOf(v.shown) >= c.limit {
+	if lengthOf(v.shown) >= c.values {
 		return v, nil
 	}
-	return value{shown: appendElement(bytes.Clone(v.shown), arg)}, nil
+	return c.append(v, arg), nil
+}
+
+func (c collect) append(v value, element []byte) value {
+	longer := value{shown: appendElement(bytes.Clone(v.shown), element)}
+	if !c.holds(longer) {
+		c.leftOut()
+		return v
+	}
+	return longer
 }
 
 // remove takes out the first value that is written the same way.
@@ -93,14 +102,14 @@ func (c collect) remove(v value, args [][]byte, _ *expr.Input) (value, error) {
 }
 
 func (c collect) merge(a, b value) (value, error) {
-	out, n := bytes.Clone(a.shown), lengthOf(a.shown)
+	n := lengthOf(a.shown)
 	for e := range document.Elements(b.shown) {
-		if n == c.limit {
+		if n == c.values {
 			break
 		}
-		out, n = appendElement(out, e), n+1
+		a, n = c.append(a, e), n+1
 	}
-	return value{shown: out}, nil
+	return a, nil
 }
 
 func lengthOf(list []byte) (n int) {
@@ -122,8 +131,8 @@ func appendElement(list, element []byte) []byte {
 // distinct is the number of different values, or their list. It remembers each value and how often it is there, so that the
 // rows of a table can be taken out: [[value, times], ...]. What comes when it is full is not told apart from what came.
 type distinct struct {
-	limit int
-	list  bool
+	bounds
+	list bool
 }
 
 func (d distinct) empty() value {
@@ -165,9 +174,13 @@ func (d distinct) change(v value, arg []byte, by int64) (value, error) {
 		}
 		out, n = appendPair(out, one, times), n+1
 	}
-	if !found && by > 0 && n < d.limit {
-		out, n = appendPair(out, arg, by), n+1
+	if found || by < 0 || n >= d.values {
+		return d.show(out, n), nil
 	}
+	if more := d.show(appendPair(bytes.Clone(out), arg, by), n+1); d.holds(more) {
+		return more, nil
+	}
+	d.leftOut()
 	return d.show(out, n), nil
 }
 
@@ -228,7 +241,7 @@ func canonical(raw []byte) ([]byte, error) {
 // top is a list of what belongs to the greatest numbers, the greatest first, of equal ones who came first. It remembers the
 // numbers.
 type top struct {
-	limit int
+	bounds
 	whole bool // the whole event is listed, not an expression
 }
 
@@ -274,10 +287,32 @@ func (t top) insert(v value, number, listed []byte) (value, error) {
 	if place < 0 {
 		place = n
 	}
-	if place >= t.limit {
+	if place >= t.values {
 		return v, nil
 	}
-	return value{insertElement(v.shown, listed, place, t.limit), insertElement(v.hidden, number, place, t.limit)}, nil
+	if alone := (value{appendElement([]byte("[]"), listed), appendElement([]byte("[]"), number)}); !t.holds(alone) {
+		t.leftOut()
+		return v, nil
+	}
+	n = min(n+1, t.values)
+	out := value{insertElement(v.shown, listed, place, n), insertElement(v.hidden, number, place, n)}
+	for ; !t.holds(out); n-- { // the least of them go
+		t.leftOut()
+		out = value{cutOff(out.shown, n-1), cutOff(out.hidden, n-1)}
+	}
+	return out, nil
+}
+
+// cutOff is the first elements of a list.
+func cutOff(list []byte, n int) []byte {
+	out := []byte("[]")
+	for e := range document.Elements(list) {
+		if n--; n < 0 {
+			break
+		}
+		out = appendElement(out, e)
+	}
+	return out
 }
 
 // insertElement puts an element into a list and cuts the list off.

@@ -27,7 +27,7 @@ func drawEvent(t *rapid.T, i int) *record.Record {
 
 // TestTwoHalvesMergeToTheWhole is what sessions rely on.
 func TestTwoHalvesMergeToTheWhole(t *testing.T) {
-	f, err := newFolder(everything())
+	f, err := newFolder(everything(), func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestTwoHalvesMergeToTheWhole(t *testing.T) {
 // TestWhatIsTakenOutLeavesTheRest adds and removes rows at random and compares with the rows that are left.
 func TestWhatIsTakenOutLeavesTheRest(t *testing.T) {
 	f, err := newFolder(map[string]Field{"average": {Average: "event.?v"}, "count": {Count: true}, "distinct": {Distinct: "event.?v"}, "sum": {Sum: "event.?v"},
-		"fold": {Start: "0", Fold: "state + event.n", Remove: "state - event.n"}})
+		"fold": {Start: "0", Fold: "state + event.n", Remove: "state - event.n"}}, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func BenchmarkFolder(b *testing.B) {
 		{"everything", everything()},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			f, err := newFolder(c.compute)
+			f, err := newFolder(c.compute, func() {})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -38,7 +38,7 @@ spec:
 
 // TestWhatOfSettingsIsKept: a new version goes on with the stores unless they would hold something else from then on.
 func TestWhatOfSettingsIsKept(t *testing.T) {
-	const after = "    by-key: {from: hourly, aggregate: {compute: {n: count}}}\n    visits:"
+	const after = "    by-key: {from: hourly, aggregate: {compute: {n: count}}}\n    ids: {from: once, aggregate: {compute: {ids: {collect: event.total, limit: 9}}}}\n    visits:"
 	sales := strings.Replace(sales, "    visits:", after, 1)
 	old := planOf(t, sales).Kept(nil)
 	for _, c := range []struct{ name, from, to, store, want string }{
@@ -47,6 +47,7 @@ func TestWhatOfSettingsIsKept(t *testing.T) {
 		{"a condition", "orders: count", "orders: {count: true, when: event.paid}", "totals", "compute.orders.when is event.paid now"},
 		{"a further field", "orders: count", "orders: count, items: {sum: event.items}", "totals", "compute.items.sum is event.items now"},
 		{"the same, written out", "orders: count", "orders: {count: true}", "totals", ""},
+		{"a bound", "limit: 9", "limit: 9, maxBytes: 1MB", "ids", ""},
 		{"how long it is kept", "{compute: {orders", "{retention: 9d, store: memory, compute: {orders", "totals", ""},
 		{"longer windows", "tumbling: 1h", "tumbling: 2h", "hourly", "window was 1h0m0s, is 2h0m0s; window.tumbling was 1h0m0s, is 2h0m0s"},
 		{"moved windows", "tumbling: 1h", "tumbling: 1h, offset: 5m", "hourly", "window.offset is 5m0s now"},

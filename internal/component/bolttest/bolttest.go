@@ -21,7 +21,8 @@ const Bolt = "b"
 
 // Task is one bolt at work, and the Context of its processor.
 type Task struct {
-	Out []Output // what came out so far
+	Out   []Output       // what came out so far
+	Drops map[string]int // what was counted as dropped, by the reason that was told
 
 	t     testing.TB
 	state *store.State
@@ -50,7 +51,7 @@ func Open(t testing.TB, d component.Definition, config any) *Task {
 	for i := range specs {
 		specs[i].Name, specs[i].Memory = store.NameOf(Bolt, specs[i].Name), true
 	}
-	k := &Task{t: t}
+	k := &Task{t: t, Drops: map[string]int{}}
 	var err error
 	if k.state, err = store.Open(store.Options{Specs: specs}); err != nil {
 		t.Fatal(err)
@@ -113,6 +114,17 @@ func (k *Task) Last() string {
 
 // Emit implements processor.Context, as all that follows.
 func (k *Task) Emit(port int, r *record.Record) { k.Out = append(k.Out, Output{port, r}) }
+
+// Dropped notes the reason, as the engine's contexts do.
+func (k *Task) Dropped(reason string) { k.Drops[reason]++ }
+
+// Counted is how many records the bolt says it has dropped, with or without a reason; 0 if it does not count.
+func (k *Task) Counted() uint64 {
+	if c, ok := k.p.(interface{ Dropped() uint64 }); ok {
+		return c.Dropped()
+	}
+	return 0
+}
 
 // KeyValue is a store of the bolt.
 func (k *Task) KeyValue(name string) store.KeyValue { return k.state.KeyValue(name) }
