@@ -21,6 +21,7 @@ type built struct {
 	registry *component.Registry
 	topics   []manifest.Topic
 	plan     *topology.Plan
+	warnings []Problem
 	err      error
 }
 
@@ -54,8 +55,11 @@ func (t *Topology) assemble() *built {
 func (b *built) check(t *Topology) {
 	plans, problems := topology.Build(b.set(t.name, nil), b.registry)
 	for _, p := range problems {
+		told := Problem{Code: p.Code, Node: p.Path, Message: p.Message, Hint: inGo(p.Hint)}
 		if p.Severity == manifest.SeverityError {
-			t.problems = append(t.problems, Problem{Code: p.Code, Node: p.Path, Message: p.Message, Hint: inGo(p.Hint)})
+			t.problems = append(t.problems, told)
+		} else {
+			b.warnings = append(b.warnings, told)
 		}
 	}
 	if len(plans) == 1 {
@@ -335,7 +339,7 @@ func (g *graph) declared() []manifest.Topic {
 	var all []manifest.Topic
 	for _, name := range sortedKeys(g.topics) {
 		if d := g.topics[name]; d.declared() {
-			all = append(all, manifest.Topic{Topic: api.Topic{Metadata: api.Metadata{Name: name}, Spec: d.spec()}})
+			all = append(all, manifest.Topic{Topic: api.Topic{Metadata: api.Metadata{Name: name}, Spec: d.spec()}, Open: d.open()})
 		}
 	}
 	return all

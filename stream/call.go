@@ -59,12 +59,14 @@ func (c *call[K, V, W]) Process(ctx context.Context, r *record.Record, emit comp
 	out := retyped[K, V, W](&it)
 	if !it.Deleted {
 		err = guard(c.n.name, func() (err error) {
-			out.Value, err = c.f(ctx, it.Record)
-			return err
+			if out.Value, err = c.f(ctx, it.Record); err != nil {
+				return fmt.Errorf("run %s: %w", c.n.label(), err)
+			}
+			return nil
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("run %s: %w", c.n.label(), err)
+		return err
 	}
 	written, err := writeItem(c.out, c.key, c.outValue, &out)
 	if err != nil {

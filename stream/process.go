@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -201,10 +202,13 @@ func (p *process[K, V, K2, V2]) Process(_ int, r *record.Record) error {
 		return component.Permanent(err)
 	}
 	p.c.current, p.c.failed = r, nil
-	if err := guard(p.n.name, func() error { return p.work(it.Record) }); err != nil {
-		return p.n.failed(err)
-	}
-	return p.c.failed
+	err = guard(p.n.name, func() error {
+		if err := p.work(it.Record); err != nil {
+			return p.n.failed(err)
+		}
+		return nil
+	})
+	return cmp.Or(err, p.c.failed)
 }
 
 func (p *process[K, V, K2, V2]) emit(r Record[K2, V2]) error {

@@ -170,7 +170,7 @@ func TestAnErrorOrPanicMakesADeadLetter(t *testing.T) {
 				return r.Time
 			})
 		}},
-		{"a processor's panic", "process", `run process "process": run "process": panic: bad`, func(s texts) texts {
+		{"a processor's panic", "process", `run "process": panic: bad`, func(s texts) texts {
 			return stream.Process(s, func(c *stream.Context[string, string]) func(stream.Record[string, string]) error {
 				return func(r stream.Record[string, string]) error {
 					c.Emit(r.Key, r.Value)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ravenswood.dev/api"
+	"ravenswood.dev/internal/manifest"
 )
 
 // TopicOf is a topic with the codecs of its keys and values, declared once and used wherever it is read or written.
@@ -25,7 +26,12 @@ type topicDecl struct {
 }
 
 func (d topicDecl) declared() bool {
-	return d.partitions > 0 || d.compacted || d.retention > 0 || d.forever
+	return d.open() != manifest.TopicOpen{Partitions: true, Retention: true}
+}
+
+// open is what was not said: a topic that exists keeps it.
+func (d topicDecl) open() manifest.TopicOpen {
+	return manifest.TopicOpen{Partitions: d.partitions <= 0, Retention: !d.compacted && d.retention <= 0 && !d.forever}
 }
 
 // Topic declares a topic and how its keys and values are written.
@@ -43,13 +49,16 @@ func (o TopicOf[K, V]) Key() Codec[K] { return o.key }
 func (o TopicOf[K, V]) Value() Codec[V] { return o.value }
 
 // Partitions says how many partitions the topic has: it is made with them if it does not exist, and refused if it has
-// others. 0 leaves it open.
+// others. 0, or nothing said, leaves it open: a topic that exists keeps its own, a new one has 8, or as many as what it is
+// joined with.
 func (o TopicOf[K, V]) Partitions(n int) TopicOf[K, V] {
 	o.decl.partitions = n
 	return o
 }
 
-// Compacted says that the topic keeps the newest record of each key, for ever, as a table's topic should.
+// Compacted says that the topic keeps the newest record of each key, for ever, as a table's topic should. Where neither this
+// nor Retention is said, a topic that exists stays as it is; a new one is Compacted if a table is made of it, else it keeps
+// records for seven days.
 func (o TopicOf[K, V]) Compacted() TopicOf[K, V] {
 	o.decl.compacted = true
 	return o

@@ -45,6 +45,14 @@ type Source struct {
 type Topic struct {
 	api.Topic
 	Source
+	Open TopicOpen
+}
+
+// TopicOpen says what nobody has said of a topic, as programs may: one that exists keeps what it has. A file leaves nothing
+// open.
+type TopicOpen struct {
+	Partitions bool
+	Retention  bool // how long records are kept, and whether they are compacted
 }
 
 // Service is a Service resource and its place.

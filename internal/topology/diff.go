@@ -47,7 +47,7 @@ type wish struct {
 func diffTopics(plans []*Plan, set *manifest.Set, observed Observed) []TopicChange {
 	wishes := map[string]*wish{}
 	for _, t := range set.Topics {
-		wishes[t.Metadata.Name] = &wish{Topic: Topic{Name: t.Metadata.Name, Spec: t.Spec, Declared: true}}
+		wishes[t.Metadata.Name] = &wish{Topic: Topic{Name: t.Metadata.Name, Spec: t.Spec, Declared: true, Open: t.Open}}
 	}
 	for _, p := range plans {
 		p.wish(wishes)
@@ -73,7 +73,7 @@ func (p *Plan) wish(wishes map[string]*wish) {
 		case !known:
 			w = &wish{Topic: t}
 			wishes[t.Name] = w
-		case t.Internal && !w.Internal:
+		case t.Internal && !w.Internal, w.Open != (manifest.TopicOpen{}): // the plan knows what it needs
 			w.Topic = t
 		}
 		w.users = append(w.users, p.Name)
@@ -105,7 +105,7 @@ func (p *Plan) grow(wishes map[string]*wish, observed Observed) {
 
 // partitions is how many a topic has, or will have.
 func (w *wish) partitions(observed Observed) int {
-	if have, exists := observed.Topics[w.Name]; exists && !w.Declared {
+	if have, exists := observed.Topics[w.Name]; exists && !w.saysPartitions() {
 		return have.Partitions
 	}
 	return w.Spec.Partitions
@@ -113,7 +113,7 @@ func (w *wish) partitions(observed Observed) int {
 
 // fixed is how many partitions a topic must have because it is declared or there, 0 if that is open.
 func (w *wish) fixed(observed Observed) int {
-	if _, exists := observed.Topics[w.Name]; exists || w.Declared {
+	if _, exists := observed.Topics[w.Name]; exists || w.saysPartitions() {
 		return w.partitions(observed)
 	}
 	return 0
@@ -158,7 +158,7 @@ func diffTopic(w wish, have ObservedTopic, exists bool) TopicChange {
 	case !w.Declared && !w.Internal && w.wrong == nil:
 		change.Action, change.Wanted = ActionUse, have.Partitions // somebody else's: it is taken as it is
 		return change
-	case !w.Declared && have.Partitions >= w.least:
+	case !w.saysPartitions() && have.Partitions >= w.least:
 		change.Wanted = have.Partitions // our own from an earlier start, and large enough
 	}
 	switch {
@@ -169,14 +169,17 @@ func diffTopic(w wish, have ObservedTopic, exists bool) TopicChange {
 	case change.Partitions != change.Wanted:
 		return conflict(change)
 	case exists:
-		return configured(change, have)
+		return configured(change, have, w.Open)
 	}
 	return change
 }
 
 // configured compares the settings of a topic that exists with those wanted.
-func configured(change TopicChange, have ObservedTopic) TopicChange {
+func configured(change TopicChange, have ObservedTopic, open manifest.TopicOpen) TopicChange {
 	for key, value := range TopicConfig(change.Spec) {
+		if _, further := change.Spec.Config[key]; open.Retention && !further {
+			continue
+		}
 		if now, known := have.Config[key]; known && now != value {
 			change.Config = append(change.Config, ConfigChange{Key: key, From: now, To: value})
 		}

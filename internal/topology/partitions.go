@@ -43,7 +43,7 @@ func (c *checker) inputTopics(here at, p *Plan, st *Stage, written map[string]in
 		case !st.Stateful:
 		case in.Topic == st.Replay:
 			needed[in.Topic] = c.internal(here, in.Topic, api.TopicSpec{Partitions: st.Partitions, Retention: api.Duration(deadRetention), Cleanup: "delete"})
-		case !t.Declared:
+		case !t.saysPartitions():
 			t.Spec.Partitions = st.Partitions
 			needed[in.Topic] = t
 		}
@@ -80,7 +80,7 @@ func (c *checker) fixed(p *Plan, stage int) []fixed {
 		}
 	}
 	for _, m := range p.members(stage) {
-		if t, ok := c.set.Topic(m.topic); ok {
+		if t, ok := c.set.Topic(m.topic); ok && !t.Open.Partitions {
 			all = append(all, fixed{"topic " + strconv.Quote(m.topic), m.topic, t.Spec.Partitions})
 		}
 	}

@@ -100,7 +100,7 @@ func (c *checker) sinkForgets(here at, p *Plan, s *node, spout string) {
 		return
 	}
 	t := p.topic(config.Name)
-	if t.Declared || t.Internal || t.Spec.Cleanup != "delete" || t.Spec.Retention == 0 {
+	if t.saysRetention() || t.Internal || t.Spec.Cleanup != "delete" || t.Spec.Retention == 0 {
 		return
 	}
 	c.warnf(s.place(here).in("topic.name"), CodeSinkForgets, "declare the topic and say how long it keeps records; retention: 0 is for ever",

@@ -18,6 +18,7 @@ import (
 	"ravenswood.dev/api"
 	"ravenswood.dev/internal/component"
 	"ravenswood.dev/internal/engine/store"
+	"ravenswood.dev/internal/manifest"
 	"ravenswood.dev/internal/record"
 )
 
@@ -161,7 +162,14 @@ type Topic struct {
 	Spec     api.TopicSpec
 	Internal bool // made and owned by the topology
 	Declared bool // there is a Topic resource; else it must exist or is made with defaults
+	Open     manifest.TopicOpen
 }
+
+// saysPartitions says whether somebody has said how many partitions the topic has.
+func (t Topic) saysPartitions() bool { return t.Declared && !t.Open.Partitions }
+
+// saysRetention says whether somebody has said how long the topic keeps its records.
+func (t Topic) saysRetention() bool { return t.Declared && !t.Open.Retention }
 
 // Blocking says whether any bolt waits for the outside world, so that records run in lanes.
 func (p *Plan) Blocking() bool {

@@ -177,7 +177,7 @@ func plainTable(s store.Spec) bool { return s.Kind == store.KindKeyValue && s.Re
 // forgets says whether the topic a table is made of is declared without compaction, and warns if it drops records.
 func (c *checker) forgets(here at, b *node) bool {
 	t, declared := c.set.Topic(b.from[0].node.Config.(*topic.SpoutConfig).Name)
-	if !declared || t.Spec.Cleanup == "compact" {
+	if !declared || t.Open.Retention || t.Spec.Cleanup == "compact" {
 		return false
 	}
 	if t.Spec.Retention > 0 {

@@ -211,7 +211,7 @@ func (c *checker) topics(here at, p *Plan, g *graph) {
 		}
 	}
 	for _, name := range p.remembered() {
-		if t := needed[name]; !t.Declared {
+		if t := needed[name]; !t.saysRetention() {
 			t.Spec.Cleanup, t.Spec.Retention = "compact", 0
 			needed[name] = t
 		}
@@ -311,7 +311,10 @@ func (p *Plan) cleanup(topic string) (want, why string) {
 // not exist.
 func (c *checker) external(name string) Topic {
 	if t, ok := c.set.Topic(name); ok {
-		return Topic{Name: name, Spec: t.Spec, Declared: true}
+		if t.Open.Partitions {
+			t.Spec.Partitions = unknownPartitions
+		}
+		return Topic{Name: name, Spec: t.Spec, Declared: true, Open: t.Open}
 	}
 	spec := api.TopicSpec{}
 	manifest.Defaults(&spec)
