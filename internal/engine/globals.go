@@ -21,11 +21,11 @@ type globals struct {
 	engine *Engine
 
 	mu       sync.Mutex
-	tables   map[string]*globalTable // by topic; GUARDED_BY(mu)
-	follower *kafka.Follower         // GUARDED_BY(mu)
-	failed   error                   // GUARDED_BY(mu)
-	broken   chan struct{}           // closed when failed is set
-	came     chan struct{}           // closed and made anew when something was read; GUARDED_BY(mu)
+	tables   map[string][]*globalTable // by topic: one may be kept in several ways; GUARDED_BY(mu)
+	follower *kafka.Follower           // GUARDED_BY(mu)
+	failed   error                     // GUARDED_BY(mu)
+	broken   chan struct{}             // closed when failed is set
+	came     chan struct{}             // closed and made anew when something was read; GUARDED_BY(mu)
 }
 
 // globalTable is one of them. The table's store holds all partitions; beside it the State has an empty store for each,
@@ -39,7 +39,7 @@ type globalTable struct {
 }
 
 func newGlobals(e *Engine) *globals {
-	return &globals{engine: e, tables: make(map[string]*globalTable), came: make(chan struct{}), broken: make(chan struct{})}
+	return &globals{engine: e, tables: make(map[string][]*globalTable), came: make(chan struct{}), broken: make(chan struct{})}
 }
 
 func (t *globalTable) cursor(n int32) string { return t.plan.Store.Name + "@" + strconv.Itoa(int(n)) }
@@ -53,14 +53,27 @@ func (g *globals) keyValue(name string) store.KeyValue {
 }
 
 func (g *globals) named(name string) *globalTable {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, t := range g.tables {
+	for _, t := range g.all() {
 		if t.plan.Name == name || t.plan.Store.Name == name {
 			return t
 		}
 	}
 	return nil
+}
+
+func (g *globals) of(topic string) []*globalTable {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.tables[topic]
+}
+
+func (g *globals) all() (all []*globalTable) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, tables := range g.tables {
+		all = append(all, tables...)
+	}
+	return all
 }
 
 // open fills the tables with what is committed now, and keeps them full until close. It returns when they are whole: no
@@ -79,7 +92,25 @@ func (g *globals) open(ctx context.Context) error {
 			return err
 		}
 	}
+	g.follow()
 	return g.awaitWhole(ctx)
+}
+
+// follow begins to read each topic where the table stands that has the least of it. What the others are given again changes
+// nothing, and they are whole before anybody looks.
+func (g *globals) follow() {
+	from := make(map[kafka.TopicPartition]int64)
+	for _, t := range g.all() {
+		for tp := range t.ends {
+			at := t.state.Checkpoint(t.cursor(tp.Partition))
+			if least, ok := from[tp]; !ok || at < least {
+				from[tp] = at
+			}
+		}
+	}
+	for tp, at := range from {
+		g.follower.Add(tp.Topic, tp.Partition, at)
+	}
 }
 
 func (g *globals) openTable(ctx context.Context, plan *topology.Global) error {
@@ -109,11 +140,8 @@ func (g *globals) openTable(ctx context.Context, plan *topology.Global) error {
 	}
 	t.reader = t.state.Reader()
 	g.mu.Lock()
-	g.tables[plan.Topic] = t
-	g.mu.Unlock()
-	for tp := range ends {
-		g.follower.Add(tp.Topic, tp.Partition, t.state.Checkpoint(t.cursor(tp.Partition)))
-	}
+	defer g.mu.Unlock()
+	g.tables[plan.Topic] = append(g.tables[plan.Topic], t)
 	return nil
 }
 
@@ -159,27 +187,29 @@ func (t *globalTable) empty(at time.Time) error {
 }
 
 func (g *globals) apply(b kafka.Batch) error {
+	for _, t := range g.of(b.Topic) {
+		if err := t.load(b); err != nil {
+			g.fail(t, err)
+			return err
+		}
+	}
 	g.mu.Lock()
-	t := g.tables[b.Topic]
-	g.mu.Unlock()
+	defer g.mu.Unlock()
+	g.wake()
+	return nil
+}
+
+func (t *globalTable) load(b kafka.Batch) error {
 	changes := make([]store.Change, 0, len(b.Records))
 	for _, r := range b.Records {
 		if r.Key != nil {
 			changes = append(changes, store.Change{Store: t.plan.Store.Name, Key: r.Key, Value: r.Value, Time: r.Timestamp})
 		}
 	}
-	err := t.state.Load(t.plan.Store.Name, changes, 0)
-	if err == nil {
-		err = t.state.Load(t.cursor(b.Partition), nil, b.Next)
-	}
-	if err != nil {
-		g.fail(t, err)
+	if err := t.state.Load(t.plan.Store.Name, changes, 0); err != nil {
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.wake()
-	return nil
+	return t.state.Load(t.cursor(b.Partition), nil, b.Next)
 }
 
 // wake is called with mu held.
@@ -199,18 +229,20 @@ func (g *globals) fail(t *globalTable, err error) {
 	g.wake()
 }
 
-// lost reads a table anew from which the log has deleted what was not read yet: it may hold keys that are deleted.
+// lost reads tables anew from which the log has deleted what was not read yet: they may hold keys that are deleted.
 func (g *globals) lost(tp kafka.TopicPartition, _ int64) {
-	g.mu.Lock()
-	t := g.tables[tp.Topic]
-	g.mu.Unlock()
-	g.engine.log.Warn("a global table does not fit its topic any more and is read anew", "table", t.plan.Name, "partition", tp.Partition)
-	if err := t.empty(time.Now()); err != nil {
-		g.fail(t, err)
-		return
+	tables := g.of(tp.Topic)
+	for _, t := range tables {
+		g.engine.log.Warn("a global table does not fit its topic any more and is read anew", "table", t.plan.Name, "partition", tp.Partition)
+		if err := t.empty(time.Now()); err != nil {
+			g.fail(t, err)
+			return
+		}
 	}
-	for other := range t.ends {
-		g.follower.Add(other.Topic, other.Partition, -1)
+	for _, t := range tables {
+		for other := range t.ends {
+			g.follower.Add(other.Topic, other.Partition, -1)
+		}
 	}
 }
 
@@ -246,10 +278,8 @@ func (g *globals) awaitWhole(ctx context.Context) error {
 }
 
 func (g *globals) whole() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	at := g.follower.Positions()
-	for _, t := range g.tables {
+	for _, t := range g.all() {
 		for tp, end := range t.ends {
 			if end > 0 && at[tp].Next < end {
 				return false
@@ -261,9 +291,7 @@ func (g *globals) whole() bool {
 
 // kept lists what the keeper looks after: how far each partition is read.
 func (g *globals) kept() (all []kept) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, t := range g.tables {
+	for _, t := range g.all() {
 		for tp := range t.ends {
 			all = append(all, kept{state: t.state, name: t.cursor(tp.Partition), log: tp, owner: "global " + t.plan.Name})
 		}
@@ -275,7 +303,7 @@ func (g *globals) close() {
 	if g.follower != nil {
 		g.follower.Close()
 	}
-	for _, t := range g.tables {
+	for _, t := range g.all() {
 		if err := t.state.Close(); err != nil {
 			g.engine.log.Warn("close a global table", "table", t.plan.Name, "err", err)
 		}
