@@ -58,20 +58,31 @@ func (b *built) check(t *Topology) {
 		told := Problem{Code: p.Code, Node: p.Path, Message: p.Message, Hint: inGo(p.Hint)}
 		if p.Severity == manifest.SeverityError {
 			t.problems = append(t.problems, told)
-		} else {
+		} else if p.Code != topology.CodeDroppedOutput { // nobody need take what is late
 			b.warnings = append(b.warnings, told)
 		}
 	}
 	if len(plans) == 1 {
 		b.plan = plans[0]
+		b.warnings = append(b.warnings, t.orderLost(b.plan)...)
 	}
 }
 
 // inGo says what to do in a program where the planner speaks of files.
 func inGo(hint string) string {
-	hint = strings.Replace(hint, "put a rekey bolt between one of them and the bolt", "call Repartition on one of the streams", 1)
-	return strings.Replace(hint, "put a rekey bolt between topic", "call Repartition between topic", 1)
+	return goHints.Replace(hint)
 }
+
+var goHints = strings.NewReplacer(
+	"put a rekey bolt between one of them and the bolt", "call Repartition on one of the streams",
+	"put a rekey bolt between topic", "call Repartition between topic",
+	"declare the topic with cleanup: compact and retention: 0s", "declare the topic Compacted",
+	"declare partitions: ", "declare Partitions: ",
+	// Flags of the command line that are options here. Longer ones come first.
+	"--tables-advertise", "Options.Tables.Advertise", "--tables-listen", "Options.Tables.Listen",
+	"--tables-tls-cert", "Options.Tables.TLSCert", "--tables-tls-key", "Options.Tables.TLSKey", "--tables-plain", "Options.Tables.Plain",
+	"--listen", "Options.Listen", "--brokers", "Options.Brokers", "--data", "Options.Dir", "--id", "Options.ID",
+)
 
 // set is what the planner reads; change may set what belongs to running.
 func (b *built) set(name string, change func(*api.TopologySpec)) *manifest.Set {

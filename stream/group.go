@@ -84,6 +84,7 @@ func (t *Topology) aggregate(op string, from []input, agg aggregate.Options, out
 		}
 		return s
 	}
+	n.hasty = agg.Window != nil && agg.Window.Grace == 0
 	n.open = func(component.Env) (processor.Processor, error) { return n.wrap(aggregate.New(agg)), nil }
 	return t.add(n, o)
 }
@@ -238,6 +239,7 @@ func Deduplicate[K, V any](s Stream[K, V], within, grace time.Duration, id func(
 	}
 	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: in}}, calls: []function{{"id", id}}}
 	n.addLate()
+	n.hasty = grace == 0
 	n.shape = func() component.Shape { return component.Shape{Keyed: true, Stores: d.Stores()} }
 	n.open = func(component.Env) (processor.Processor, error) {
 		return n.wrap(aggregate.NewDeduplicate(d)), nil

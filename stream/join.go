@@ -267,7 +267,7 @@ func streamStream[K, V, W any](a Stream[K, V], b Stream[K, W], span Span, typ jo
 	}
 	cfg := join.StreamStreamConfig{Before: span.before, After: span.after, Grace: span.grace, Type: typ, Memory: o.memory, LateApart: true}
 	cfg.Join = func(_, left, right []byte) ([]byte, error) { return joinBytes(left, right), nil }
-	n := &node{op: op, from: []input{a.input(), b.input()}}
+	n := &node{op: op, from: []input{a.input(), b.input()}, hasty: span.grace == 0}
 	n.shape = func() component.Shape {
 		return component.Shape{Keyed: true, Inputs: []string{"left", "right"}, Stores: cfg.Stores()}
 	}

@@ -24,6 +24,7 @@ type node struct {
 	last   bool                   // nothing needs to follow
 	late   bool                   // its outputs behind the first are late records, by input
 	cut    bool                   // not fused with what feeds it
+	hasty  bool                   // it goes by time and takes nothing that is behind
 	shape  func() component.Shape // nil: nothing special
 	topic  *topicDecl             // of spouts and sinks
 	latest bool                   // of spouts

@@ -130,7 +130,11 @@ func (t *Topology) Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	n, err := host.Up(ctx, t.nodeOptions(b, o))
+	start := t.nodeOptions(b, o)
+	for _, w := range b.warnings {
+		start.Log.Warn(w.Message, "topology", t.name, "code", w.Code, "hint", w.Hint)
+	}
+	n, err := host.Up(ctx, start)
 	if err != nil {
 		return hinted(fmt.Errorf("start topology %q: %w", t.name, err))
 	}
@@ -244,7 +248,7 @@ func hinted(err error) error {
 	if wrong, ok := errors.AsType[*host.OptionsError](err); ok {
 		var all []error
 		for _, p := range wrong.Problems {
-			all = append(all, fmt.Errorf("%w (%s)", p.Err, p.Advice))
+			all = append(all, fmt.Errorf("%s (%s)", inGo(p.Err.Error()), inGo(p.Advice)))
 		}
 		return errors.Join(all...)
 	}

@@ -43,7 +43,7 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 		{"too many workers", stream.Options{Workers: 100}, "from 1 to 64"},
 		{"too long between commits", stream.Options{CommitInterval: time.Hour}, "from 1ms to 30s"},
 		{"an admin address for everybody", stream.Options{AdminAddr: "0.0.0.0:0"}, "use a loopback address"},
-		{"tables for everybody, told nobody", stream.Options{Tables: stream.TablesOptions{Listen: "0.0.0.0:0", Plain: true}}, "add --tables-advertise"},
+		{"tables for everybody, told nobody", stream.Options{Tables: stream.TablesOptions{Listen: "0.0.0.0:0", Plain: true}}, `read Options.Tables.Listen "0.0.0.0:0": the other processes have to be told an address that leads here (add Options.Tables.Advertise`},
 		{"tables for everybody, without a token", stream.Options{Tables: stream.TablesOptions{Listen: "0.0.0.0:0", Plain: true}}, "must show a token"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -25,7 +25,6 @@ package stream
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"ravenswood.dev/internal/topology"
@@ -110,12 +109,6 @@ func (e *BuildError) Error() string {
 func (t *Topology) Check() error {
 	_, err := t.build()
 	return err
-}
-
-// Warnings are what is likely not meant, though the topology can run; Run logs them.
-func (t *Topology) Warnings() []Problem {
-	b, _ := t.build()
-	return slices.Clone(b.warnings)
 }
 
 // Plan is the topology as the engine runs it, for package streamtest and tools of this repository.
