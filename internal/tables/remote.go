@@ -48,8 +48,11 @@ func (s *Service) put(ctx context.Context, t *target, q *query, g *group) (*part
 		if q.one() {
 			patience = tryOne
 		}
+		if q.After != "" {
+			patience += q.Wait // that is where the wait runs
+		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, q.Wait+patience)
+		ctx, cancel = context.WithTimeout(ctx, patience)
 		defer cancel()
 	}
 	return s.pass(ctx, t, g.to.Instance, partsRequest{Query: own, Partitions: g.partitions()})

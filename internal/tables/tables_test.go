@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -315,6 +317,26 @@ func same(a, b *client.Stale) bool {
 }
 
 // TestAQuestionWaitsForATaskThatMoves asks while nobody has the task, which then comes up.
+// TestAProcessThatHangsIsNotWaitedForLong has an owner that takes questions and never answers, as one that was paused does.
+func TestAProcessThatHangsIsNotWaitedForLong(t *testing.T) {
+	c := newCluster(t, 3, 1)
+	c.own(t, c.processes[1], 0)
+	put(t, c.standby(t, c.processes[2], 0), `1`)
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // or nobody notices that the asker is gone
+		<-r.Context().Done()
+	}))
+	defer hangs.Close()
+	c.mu.Lock()
+	c.owners[0].Active.Address = hangs.Listener.Addr().String()
+	c.mu.Unlock()
+	begun := time.Now()
+	a, err := c.processes[0].client.Table("shop", "users").Get(t.Context(), []byte("k"), client.Ask{Wait: client.WaitMax})
+	if took := time.Since(begun); err != nil || a.Stale == nil || a.By != "p2" || took > 10*time.Second {
+		t.Errorf("got %+v, %v after %s", a, err, took)
+	}
+}
+
 func TestAQuestionWaitsForATaskThatMoves(t *testing.T) {
 	c := newCluster(t, 2, 1)
 	answered := make(chan error, 1)
