@@ -103,8 +103,7 @@ func (c *checker) suits(here at, b, owner *node, i int) {
 	}
 	for _, s := range owner.shape.Stores {
 		if want := b.shape.ReadKinds[i]; s.Name == name && s.Kind != want {
-			c.errorf(place, CodeTableKind, "a table with a history is asked for the row of a time (asOf), any other without",
-				"read bolt %q: store %q is %s, want %s", b.name, name, s.Kind, want)
+			c.errorf(place, CodeTableKind, kindHint(s.Kind), "read bolt %q: store %q is %s, want %s", b.name, name, s.Kind, want)
 		}
 	}
 }
@@ -143,6 +142,14 @@ const (
 // still while no records come; the log deletes by the clock. So this is also how long a topology may have nothing to do, or
 // be stopped, and lose the disks of its stores after that, before windows that are still open are lost with them.
 const changelogSlack = 7 * 24 * time.Hour
+
+// kindHint says what to do about a table of another kind than a bolt needs.
+func kindHint(kind store.Kind) string {
+	if kind == store.KindWindow || kind == store.KindSession {
+		return "windows have no single row for a key: leave the window out, or write the results to a topic with key: windowed and make a table of it"
+	}
+	return "a table with a history is asked for the row of a time (asOf), any other without"
+}
 
 // stores gives the stores of a stage's bolts their changelogs.
 func (c *checker) stores(here at, p *Plan, bolts []*node) []Store {

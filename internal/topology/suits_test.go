@@ -37,3 +37,17 @@ func TestTablesMustBeWhatTheirJoinsNeed(t *testing.T) {
 		})
 	}
 }
+
+// TestWindowsAreNoTableForAJoin: the hint says what else to do, since a history would not help.
+func TestWindowsAreNoTableForAJoin(t *testing.T) {
+	set, _ := manifest.Parse("file.yaml", "dir", []byte(graph("t", `  spouts: {orders: {topic: {name: orders}}}
+  bolts:
+    hours: {from: orders, aggregate: {window: {tumbling: 1h}, compute: {n: count}}}
+    j: {from: orders, table-join: {table: hours}}
+  sinks: {out: {from: j, topic: {name: results}}}
+`)), all.Components())
+	_, problems := topology.Build(set, all.Components())
+	if len(problems) != 1 || problems[0].Code != topology.CodeTableKind || !strings.Contains(problems[0].Hint, "leave the window out") {
+		t.Errorf("have %+v", problems)
+	}
+}

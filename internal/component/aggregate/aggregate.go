@@ -119,7 +119,10 @@ func validate(c *Config) (problems []component.Problem) {
 	if err == nil {
 		err = o.Check()
 	}
-	if err != nil {
+	switch {
+	case err != nil && c.Window != nil && c.Retention != 0:
+		add("retention", "value-invalid", err.Error(), "keep windows longer, or leave retention out")
+	case err != nil:
 		add("", "value-invalid", err.Error(), "")
 	}
 	return problems

@@ -227,7 +227,7 @@ func TestCheckReportsEverythingWithItsPlace(t *testing.T) {
 		"sessions without merge":   {`{window: {session: 1h}, compute: {a: {fold: state}}}`, "compute.a.merge:setting-missing"},
 		"table in windows":         {`{table: true, window: {tumbling: 1h}, compute: {a: count}}`, "table:setting-conflict"},
 		"max of a table":           {`{table: true, compute: {a: {max: event.a}}}`, "compute.a:setting-conflict"},
-		"retention below windows":  {`{window: {tumbling: 1h}, retention: 1m, compute: {a: count}}`, ":value-invalid"},
+		"retention below windows":  {`{window: {tumbling: 1h}, retention: 1m, compute: {a: count}}`, "retention:value-invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var have []string

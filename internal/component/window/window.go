@@ -26,7 +26,7 @@ var doc string
 
 // Config is the settings of the bolt.
 type Config struct {
-	Window     windows.Window `yaml:"window" required:"true" doc:"The windows."`
+	Window     windows.Window `yaml:"window" required:"true" doc:"The windows." example:"{tumbling: 1h, grace: 5m}"`
 	Collect    string         `yaml:"collect" default:"event" doc:"Expression; what is collected of each record." example:"{\"sku\": event.sku, \"at\": time}"`
 	Key        string         `yaml:"key" default:"group" enum:"group|windowed" doc:"Key of the result: that of the group, or key@start/end, one for each window, as a compacted topic needs it." state:"results"`
 	MaxRecords int            `yaml:"maxRecords" default:"1000" doc:"Most records of a window; the others are only counted."`
@@ -74,8 +74,8 @@ func validate(c *Config) (problems []component.Problem) {
 	if err == nil {
 		err = o.Check()
 	}
-	if err != nil {
-		add("", err.Error())
+	if err != nil { // the window is in order, so it is the retention that does not go with it
+		add("retention", err.Error())
 	}
 	return problems
 }

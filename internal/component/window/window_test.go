@@ -73,7 +73,7 @@ func TestCheck(t *testing.T) {
 		`{window: {tumbling: 1h}, collect: evnt}`:        "collect",
 		`{window: {tumbling: 1h}, maxRecords: 0}`:        "maxRecords",
 		`{window: {tumbling: 1h}, maxBytes: 1000000000}`: "maxBytes",
-		`{window: {tumbling: 1h}, retention: 1m}`:        "",
+		`{window: {tumbling: 1h}, retention: 1m}`:        "retention",
 	} {
 		problems := Definition().Check(configOf(t, settings))
 		if len(problems) != 1 || problems[0].Path != want {
