@@ -172,7 +172,7 @@ func (d *directory) take() error {
 	if err != nil {
 		return directoryError(d.path, err)
 	}
-	held, err := tryLock(f)
+	held, err := disk.TryLock(f)
 	if err == nil && !held {
 		d.lock = f
 		return nil

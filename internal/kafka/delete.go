@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // DeleteTopics deletes topics with all they hold and returns when no broker that answers knows them any more, so that
@@ -54,17 +53,9 @@ func (a *Admin) awaitGone(ctx context.Context, topics []string) error {
 	}
 }
 
-// remembers asks one broker. One that does not answer soon is nobody to wait for.
+// remembers asks one broker.
 func (a *Admin) remembers(ctx context.Context, broker int32, topics []string) bool {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	req := kmsg.NewPtrMetadataRequest()
-	for _, name := range topics {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = &name
-		req.Topics = append(req.Topics, t)
-	}
-	resp, err := req.RequestWith(ctx, a.client.Broker(int(broker)))
+	resp, err := a.metadataOf(ctx, broker, topics)
 	if err != nil {
 		return false
 	}

@@ -161,8 +161,8 @@ func (a *Admin) led(ctx context.Context, topics []string) (bool, error) {
 	return true, nil
 }
 
-// known asks one broker. One that does not answer soon is nobody to wait for.
-func (a *Admin) known(ctx context.Context, broker int32, topics []string) (bool, error) {
+// metadataOf asks one broker for topics. One that does not answer soon is nobody to wait for.
+func (a *Admin) metadataOf(ctx context.Context, broker int32, topics []string) (*kmsg.MetadataResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	req := kmsg.NewPtrMetadataRequest()
@@ -171,7 +171,12 @@ func (a *Admin) known(ctx context.Context, broker int32, topics []string) (bool,
 		t.Topic = &name
 		req.Topics = append(req.Topics, t)
 	}
-	resp, err := req.RequestWith(ctx, a.client.Broker(int(broker)))
+	return req.RequestWith(ctx, a.client.Broker(int(broker)))
+}
+
+// known asks one broker.
+func (a *Admin) known(ctx context.Context, broker int32, topics []string) (bool, error) {
+	resp, err := a.metadataOf(ctx, broker, topics)
 	if err != nil {
 		return false, err
 	}

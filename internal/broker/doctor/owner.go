@@ -58,7 +58,7 @@ func Lock(dir string) func() (release func() error, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("examine data directory %q: %w", dir, err)
 		}
-		held, err := tryLock(f)
+		held, err := disk.TryLock(f)
 		if err == nil && !held {
 			return f.Close, nil
 		}

@@ -45,16 +45,7 @@ func (s *sqliteStore) each(ctx context.Context, column string, visit func(text s
 		return err
 	}
 	defer rows.Close()
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return err
-		}
-		if err := visit(text); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return eachText(rows, visit)
 }
 
 func (s *postgresStore) each(ctx context.Context, column string, visit func(text string) error) error {
@@ -63,6 +54,17 @@ func (s *postgresStore) each(ctx context.Context, column string, visit func(text
 		return err
 	}
 	defer rows.Close()
+	return eachText(rows, visit)
+}
+
+// textRows is what both drivers have of rows.
+type textRows interface {
+	Next() bool
+	Scan(into ...any) error
+	Err() error
+}
+
+func eachText(rows textRows, visit func(text string) error) error {
 	for rows.Next() {
 		var text string
 		if err := rows.Scan(&text); err != nil {

@@ -30,25 +30,32 @@ func startProcess(t *testing.T, role string) *process {
 	return p
 }
 
-// start returns when the broker listens, which it says on its output. It ends when its input is closed, that is with us.
+// start returns when the broker listens.
 func (p *process) start(t testing.TB) {
 	t.Helper()
-	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s,%d,%d,%s", envRole, p.role, p.ports[0], p.ports[1], p.dir))
-	p.cmd.Stderr = os.Stderr
-	out, err := p.cmd.StdoutPipe()
+	p.cmd = startSelf(t, fmt.Sprintf("%s=%s,%d,%d,%s", envRole, p.role, p.ports[0], p.ports[1], p.dir))
+}
+
+// startSelf starts this test binary with a variable more, and returns when it says a line on its output. It ends when its input
+// is closed, that is with us.
+func startSelf(t testing.TB, variable string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env, cmd.Stderr = append(os.Environ(), variable), os.Stderr
+	out, err := cmd.StdoutPipe()
 	if err == nil {
-		_, err = p.cmd.StdinPipe()
+		_, err = cmd.StdinPipe()
 	}
 	if err == nil {
-		err = p.cmd.Start()
+		err = cmd.Start()
 	}
 	if err == nil {
 		_, err = bufio.NewReader(out).ReadString('\n')
 	}
 	if err != nil {
-		t.Fatalf("start %s: %v", p.role, err)
+		t.Fatalf("start %s: %v", variable, err)
 	}
+	return cmd
 }
 
 func (p *process) kill() {

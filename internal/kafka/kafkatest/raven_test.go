@@ -1,7 +1,6 @@
 package kafkatest_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
@@ -45,25 +44,10 @@ type ravenProcess struct {
 	cmd        *exec.Cmd
 }
 
-// start returns when the broker listens, which it says on its output. It ends when its input is closed, that is with us.
+// start returns when the broker listens.
 func (p *ravenProcess) start(t testing.TB) {
 	t.Helper()
-	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d,%d,%s", envRaven, p.port, p.sasl, p.dir))
-	p.cmd.Stderr = os.Stderr
-	out, err := p.cmd.StdoutPipe()
-	if err == nil {
-		_, err = p.cmd.StdinPipe()
-	}
-	if err == nil {
-		err = p.cmd.Start()
-	}
-	if err == nil {
-		_, err = bufio.NewReader(out).ReadString('\n')
-	}
-	if err != nil {
-		t.Fatalf("start raven: %v", err)
-	}
+	p.cmd = startSelf(t, fmt.Sprintf("%s=%d,%d,%s", envRaven, p.port, p.sasl, p.dir))
 }
 
 func (p *ravenProcess) kill() {
