@@ -19,6 +19,7 @@ type standbys struct {
 	live     context.Context // ends with close
 	cancel   context.CancelFunc
 	starting sync.WaitGroup // who opens the State of a copy
+	pause    time.Duration  // retryCopy
 
 	emptying sync.Mutex // held while a store of a copy is emptied; before mu
 	mu       sync.Mutex
@@ -45,7 +46,7 @@ type followed struct {
 func newStandbys(e *Engine) *standbys {
 	live, cancel := context.WithCancel(context.Background())
 	return &standbys{
-		engine: e, live: live, cancel: cancel, wanted: make(map[int]map[unitID]bool),
+		engine: e, live: live, cancel: cancel, pause: retryCopy, wanted: make(map[int]map[unitID]bool),
 		copies: make(map[unitID]*standbyCopy), follows: make(map[kafka.TopicPartition]followed),
 	}
 }
@@ -103,7 +104,8 @@ func (s *standbys) start(id unitID) {
 		return
 	}
 	if err != nil {
-		s.engine.log.Warn("no copy of a task's stores can be kept", "stage", s.engine.plan.Stages[id.stage].Name, "partition", id.n, "err", err)
+		s.engine.log.Warn("no copy of a task's stores can be kept now", "stage", s.engine.plan.Stages[id.stage].Name, "partition", id.n, "again in", s.pause, "err", err)
+		s.begin(func() { s.retry(id) })
 		return
 	}
 	if err := s.fit(id, state); err != nil {
@@ -210,13 +212,24 @@ const retryCopy = 10 * time.Second
 
 // failed begins a copy again after a while whose store can't be written to.
 func (s *standbys) failed(f followed, err error) {
-	s.engine.log.Warn("a copy of a task's stores has failed and is begun again", "stage", s.engine.plan.Stages[f.id.stage].Name, "partition", f.id.n, "store", f.store, "in", retryCopy, "err", err)
+	s.engine.log.Warn("a copy of a task's stores has failed and is begun again", "stage", s.engine.plan.Stages[f.id.stage].Name, "partition", f.id.n, "store", f.store, "in", s.pause, "err", err)
 	s.begin(func() {
 		s.end(f.id, f.state)
-		if sleep(s.live, retryCopy) {
-			s.start(f.id)
-		}
+		s.retry(f.id)
 	})
+}
+
+// retry starts a copy after a while, if it is wanted then.
+func (s *standbys) retry(id unitID) {
+	if !sleep(s.live, s.pause) {
+		return
+	}
+	s.mu.Lock()
+	due := s.wants(id) && s.copies[id] == nil
+	s.mu.Unlock()
+	if due {
+		s.start(id)
+	}
 }
 
 // lost begins a copy anew whose changelog has lost what it would need. Whoever takes the task over gets the State before that

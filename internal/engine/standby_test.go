@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -94,6 +96,41 @@ func TestACopyThatFailedGivesItsStateBack(t *testing.T) {
 	}
 	if state, _ := c.look(c.id); state != nil {
 		t.Error("there is a copy still")
+	}
+}
+
+// What keeps a folder from being opened may pass, such as a full disk; the group may have nothing to say for days.
+func TestACopyThatCouldNotBeOpenedIsTriedAgain(t *testing.T) {
+	c := newCopied(t, nil)
+	c.stop(c.id)
+	st := &c.engine.plan.Stages[0]
+	st.Stores = []topology.Store{{Spec: store.Spec{Name: "z"}}} // on disk
+	c.engine.states.close(c.id)
+	c.pause = 5 * time.Millisecond
+	folder := c.engine.states.folder(c.id)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(folder), 0o750), os.WriteFile(folder, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	tried := make(chan struct{}, 1)
+	c.engine.log = slog.New(onMessage(func() {
+		select {
+		case tried <- struct{}{}:
+		default:
+		}
+	}))
+	c.set(0, map[unitID]bool{c.id: true})
+	<-tried
+	<-tried
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) { // sleep: polls a condition with a deadline
+		if state, _ := c.look(c.id); state != nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("there is no copy")
+		}
 	}
 }
 
