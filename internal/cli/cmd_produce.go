@@ -44,6 +44,7 @@ It prints a token. With it, ` + "`raven table get --after TOKEN`" + ` waits unti
 	cmd.Flags().StringVar(&o.keys, "key-encoding", "text", "how the key is written: text, json, base64, int64, float64")
 	cmd.Flags().StringVar(&o.value, "value", "", "the record's value, its bytes as they are unless --value-encoding says otherwise")
 	cmd.Flags().StringVar(&o.values, "value-encoding", "text", "how the value is written: text, json, base64, int64, float64")
+	completeEncodings(cmd)
 	cmd.Flags().BoolVar(&o.tombstone, "tombstone", false, "write a record without a value, which deletes the key")
 	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "a header, name=value; may be given several times")
 	cmd.Flags().Int32Var(&o.partition, "partition", -1, "write to this partition instead of the key's")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +72,15 @@ func (o *tableOptions) bindForm(cmd *cobra.Command) {
 	o.output.bind(cmd)
 	cmd.Flags().StringVar(&o.keys, "key-encoding", "text", "how keys are written: text, json, base64, int64, float64")
 	cmd.Flags().StringVar(&o.values, "value-encoding", "", "how values are shown: text, json, base64, int64, float64 (default what the table says)")
+	completeEncodings(cmd)
+}
+
+// completeEncodings offers what --key-encoding and --value-encoding take.
+func completeEncodings(cmd *cobra.Command) {
+	names := []string{string(tables.Text), string(tables.JSON), string(tables.Base64), string(tables.Int64), string(tables.Float64)}
+	for _, flag := range []string{"key-encoding", "value-encoding"} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
+	}
 }
 
 // question is what the flags and arguments of a command make.
@@ -192,7 +202,7 @@ func (a *app) tableList() *cobra.Command {
 		Use:               "list [TOPOLOGY]",
 		Short:             "List the tables that can be asked",
 		Args:              atMost(1),
-		ValidArgsFunction: a.completeTopologies,
+		ValidArgsFunction: a.completeTablesTopologies,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(cmd); err != nil {
 				return err
@@ -566,12 +576,9 @@ func (a *app) watchTable(ctx context.Context, q *question, w tables.Watch) error
 	return nil
 }
 
-// completeTables offers topologies, then their tables.
-func (a *app) completeTables(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	if len(args) != 1 {
-		return a.completeTopologies(cmd, args, toComplete)
-	}
-	if a.prepare() != nil {
+// completeTables offers topologies, then their tables, as the process that would be asked tells them.
+func (a *app) completeTables(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 1 || a.prepare() != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
@@ -580,10 +587,24 @@ func (a *app) completeTables(cmd *cobra.Command, args []string, toComplete strin
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	list, _ := client.Tables(ctx, args[0])
+	list, _ := client.Tables(ctx, strings.Join(args, ""))
 	var names []string
 	for _, t := range list {
-		names = append(names, t.Name)
+		name := t.Topology
+		if len(args) == 1 {
+			name = t.Name
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeTablesTopologies offers topologies only.
+func (a *app) completeTablesTopologies(cmd *cobra.Command, args []string, start string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.completeTables(cmd, args, start)
 }

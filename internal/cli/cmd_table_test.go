@@ -157,6 +157,32 @@ func TestTableCommands(t *testing.T) {
 	}
 }
 
+func TestTableNamesAreCompleted(t *testing.T) {
+	_, address := serveTables(t)
+	for args, want := range map[string]string{
+		"list ":                                 "shop",
+		"list shop ":                            "",
+		"get ":                                  "shop",
+		"get shop ":                             "averages counts hours means users",
+		"watch shop ":                           "averages counts hours means users",
+		"windows nobody ":                       "",
+		"get shop users ":                       "",
+		"get shop users u-1 --value-encoding ":  "text json base64 int64 float64",
+		"get --tables-token-file nowhere shop ": "",
+		"get --admin nowhere shop ":             "",
+		"range shop users --prefix u --output ": "text json",
+		"sessions shop ":                        "averages counts hours means users",
+		"versions shop ":                        "averages counts hours means users",
+	} {
+		words := strings.Split(args, " ")
+		exit, out, err := run(t.Context(), append([]string{"__complete", "--admin", address, "table"}, words...)...)
+		got := strings.Fields(out)
+		if exit != 0 || len(got) == 0 || strings.Join(got[:len(got)-1], " ") != want {
+			t.Errorf("%q: got %d %q, want %q\n%s", args, exit, got, want, err)
+		}
+	}
+}
+
 func TestTableWatchPrintsChanges(t *testing.T) {
 	_, address := serveTables(t)
 	ctx, cancel := context.WithCancel(t.Context())

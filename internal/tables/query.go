@@ -57,10 +57,10 @@ func (q *query) fits(table string, kind store.Kind) error {
 	}
 	e := badRequest("ask table %q for %s: it is a %s table", table, q.Form.words(), kind)
 	e.Hint = map[store.Kind]string{
-		store.KindKeyValue:  "ask for /KEY, or for a range with ?from=, ?to= or ?prefix=",
-		store.KindWindow:    "ask for /KEY/windows, or without a key for those of all keys",
-		store.KindSession:   "ask for /KEY/sessions, or without a key for those of all keys",
-		store.KindVersioned: "ask for /KEY, with ?asOf= for another time than now, or for /KEY/versions",
+		store.KindKeyValue:  "ask for /KEY (`raven table get`), or for a range with ?from=, ?to= or ?prefix= (`raven table range`)",
+		store.KindWindow:    "ask for /KEY/windows, or without a key for those of all keys (`raven table windows`)",
+		store.KindSession:   "ask for /KEY/sessions, or without a key for those of all keys (`raven table sessions`)",
+		store.KindVersioned: "ask for /KEY, with ?asOf= for another time than now (`raven table get --as-of`), or for /KEY/versions (`raven table versions`)",
 	}[kind]
 	return e
 }
