@@ -33,7 +33,7 @@ type Config struct {
 	Results   string           `yaml:"results" default:"changes" enum:"changes|final" doc:"When results go on: at every change, or once for each window when it has closed."`
 	Key       string           `yaml:"key" default:"group" enum:"group|windowed" doc:"Key of a window's result: that of the group, or key@start/end, one for each window, as a compacted topic needs it." state:"results"`
 	Table     bool             `yaml:"table" default:"false" doc:"The records are the rows of a table: what a row was is taken out before what it is goes in. Not every function can do that."`
-	Retention api.Duration     `yaml:"retention" default:"0" doc:"How long a group is kept after its last record, or a window after its start; 0 keeps groups for ever, windows a day at least." example:"30d"`
+	Retention api.Duration     `yaml:"retention" default:"0" doc:"How long a group is kept after its last record, or a window after its start; 0 keeps groups for ever, windows until a day after they have closed." example:"30d"`
 	Store     string           `yaml:"store" default:"disk" enum:"disk|memory" doc:"Where the aggregates are kept."`
 }
 

@@ -31,7 +31,7 @@ type Config struct {
 	Key        string         `yaml:"key" default:"group" enum:"group|windowed" doc:"Key of the result: that of the group, or key@start/end, one for each window, as a compacted topic needs it." state:"results"`
 	MaxRecords int            `yaml:"maxRecords" default:"1000" doc:"Most records of a window; the others are only counted."`
 	MaxBytes   api.Size       `yaml:"maxBytes" default:"256KB" doc:"Most bytes of what is collected in a window; what does not fit is only counted."`
-	Retention  api.Duration   `yaml:"retention" default:"0" doc:"How long a window can be asked for after its start; 0 is a day at least."`
+	Retention  api.Duration   `yaml:"retention" default:"0" doc:"How long a window can be asked for after its start; 0 is until a day after it has closed."`
 	Store      string         `yaml:"store" default:"disk" enum:"disk|memory" doc:"Where the windows are kept."`
 }
 

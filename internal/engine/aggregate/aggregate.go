@@ -81,13 +81,13 @@ type Options struct {
 	Window    *window.Spec  // nil: one aggregate for each key, for ever
 	Results   Results       //
 	Keys      Keys          //
-	Retention time.Duration // how long a group, or a window after its start, is kept; 0: groups for ever, windows a day
+	Retention time.Duration // how long a group, or a window after its start, is kept; 0: groups for ever, windows until a day after they have closed
 	Memory    bool          // the stores are kept in memory only
 	Unlogged  bool          // and have no changelog
 	Format    record.Format // of results
 }
 
-const retentionMin = 24 * time.Hour // of windows, unless the options say otherwise, so that they can be asked for
+const askedFor = 24 * time.Hour // how long a window is kept after nothing changes it any more, unless the options say otherwise
 
 // Check says what is wrong with the options.
 func (o Options) Check() error {
@@ -131,7 +131,7 @@ func (o Options) Stores() []store.Spec {
 		main.Kind = store.KindSession
 	}
 	if main.Retention == 0 {
-		main.Retention = max(o.Window.Retention(), retentionMin)
+		main.Retention = o.Window.Retention() + askedFor
 	}
 	if o.Results == Final {
 		return []store.Spec{main, openStore(o.Memory, o.Unlogged)}

@@ -98,6 +98,32 @@ func TestASearchDoesNotPassWhatWasTakenOut(t *testing.T) {
 	}
 }
 
+// TestAWindowCanBeAskedForADayAfterItHasClosed, however long it was: a final result is nowhere but in the table and in what
+// went out.
+func TestAWindowCanBeAskedForADayAfterItHasClosed(t *testing.T) {
+	for name, spec := range map[string]window.Spec{
+		"minutes": {Size: time.Minute},
+		"days":    {Size: 24 * time.Hour, Grace: time.Hour},
+		"weeks":   {Kind: window.Hopping, Size: 7 * 24 * time.Hour, Advance: 7 * 24 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := concat()
+			o.Window, o.Results = &spec, Final
+			b := newBench(t, o.Stores(), func() processor.Processor { return New(o) })
+			closes := spec.Closes(window.Window{Start: at(0), End: at(0).Add(spec.Size)})
+			b.do(rec("k", "a", 1))
+			b.do(rec("l", "b", closes.UnixMilli()))
+			for _, later := range []time.Duration{0, time.Hour, 23 * time.Hour} {
+				b.do(rec("l", "c", closes.Add(later).UnixMilli()))
+				b.commit()
+				if _, found := b.Windows("b").Get([]byte("k"), at(0), 0); !found {
+					t.Errorf("it is gone %s after it has closed", later)
+				}
+			}
+		})
+	}
+}
+
 // TestEventTimeThatBeginsAnewIsSwept: what is due before the last sweep is found all the same.
 func TestEventTimeThatBeginsAnewIsSwept(t *testing.T) {
 	for _, kind := range []window.Kind{window.Tumbling, window.Session} {
