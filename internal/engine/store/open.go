@@ -136,7 +136,8 @@ func refuseForeign(fsys vfs.FS, dir string) error {
 	return nil
 }
 
-// refuseHeadless looks for files of a database whose beginning is missing: Pebble would begin a new one among them.
+// refuseHeadless looks for files of a database whose beginning is missing: Pebble would begin a new one among them. A manifest
+// alone is what is left of a making that was cut short, and is made again: whatever holds data comes after it.
 func refuseHeadless(fsys vfs.FS, dir string) error {
 	names, err := fsys.List(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -146,7 +147,7 @@ func refuseHeadless(fsys vfs.FS, dir string) error {
 		return fmt.Errorf("open state: %w", err)
 	}
 	headless := slices.ContainsFunc(names, func(name string) bool {
-		return strings.HasPrefix(name, "MANIFEST-") || strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".sst")
+		return strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".sst")
 	})
 	if desc, err := pebble.Peek(dir, fsys); err != nil {
 		return fmt.Errorf("open state: %w", damage(dir, err))
