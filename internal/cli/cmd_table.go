@@ -21,7 +21,7 @@ func (a *app) tableCommand() *cobra.Command {
 		Aliases: []string{"tables"},
 		Short:   "Ask the tables of running topologies",
 		Long: `Asks what the tables of running topologies hold. Any process of a topology answers for all of them; only what is
-committed is shown. While a task moves, a copy that is behind may answer and says so on stderr; --fresh refuses that.
+committed is shown. While a task moves, a standby that is behind may answer and says so on stderr; --fresh refuses that.
 
 The process asked is the one of the data folder, or that of --admin. One on another machine is asked with --tables-address and
 the token, if it was started with --tables-listen.
@@ -62,7 +62,7 @@ type tableOptions struct {
 
 func (o *tableOptions) bind(cmd *cobra.Command) {
 	o.bindForm(cmd)
-	cmd.Flags().BoolVar(&o.fresh, "fresh", false, "refuse answers of copies that are behind")
+	cmd.Flags().BoolVar(&o.fresh, "fresh", false, "refuse answers of standbys that are behind")
 	cmd.Flags().StringVar(&o.after, "after", "", "wait until the table holds the records of this token, which `raven produce` printed")
 	cmd.Flags().DurationVar(&o.wait, "wait", tables.WaitDefault, "how long to wait for that, and for a task that is moving; 30s at most")
 }
@@ -193,7 +193,7 @@ func (a *app) sayStale(s *tables.Stale) {
 	if s.Behind != "" {
 		words += ", " + s.Behind
 	}
-	fmt.Fprintf(a.Err, "the answer is of a copy that is behind %s\n", words)
+	fmt.Fprintf(a.Err, "the answer is of a standby that is behind %s\n", words)
 }
 
 func (a *app) tableList() *cobra.Command {
@@ -230,19 +230,19 @@ func (a *app) showTables(list []tables.Table, out output) error {
 		fmt.Fprintln(a.Err, "no tables")
 		return nil
 	}
-	rows := [][]string{{"TOPOLOGY", "TABLE", "KIND", "VALUES", "PARTITIONS", "WITHOUT OWNER", "COPIES"}}
+	rows := [][]string{{"TOPOLOGY", "TABLE", "KIND", "VALUES", "PARTITIONS", "WITHOUT OWNER", "STANDBYS"}}
 	for _, t := range list {
-		kind, partitions, without, copies := t.Kind, fmt.Sprint(len(t.Partitions)), 0, 0
+		kind, partitions, without, standbys := t.Kind, fmt.Sprint(len(t.Partitions)), 0, 0
 		if t.Global {
 			kind, partitions = "global", "-"
 		}
 		for _, p := range t.Partitions {
-			copies += len(p.Standbys)
+			standbys += len(p.Standbys)
 			if p.Active == "" {
 				without++
 			}
 		}
-		rows = append(rows, []string{t.Topology, t.Name, kind, string(t.Values), partitions, fmt.Sprint(without), fmt.Sprint(copies)})
+		rows = append(rows, []string{t.Topology, t.Name, kind, string(t.Values), partitions, fmt.Sprint(without), fmt.Sprint(standbys)})
 	}
 	return table(a.Out, rows)
 }

@@ -152,7 +152,7 @@ func TestTableCommands(t *testing.T) {
 		})
 	}
 	task.stale = &tables.Staleness{Records: 12, Behind: 120 * time.Millisecond}
-	if exit, out, err := run(t.Context(), "table", "get", "shop", "users", "u-1", "--admin", address); exit != 0 || !strings.Contains(out, "u-1") || err != "the answer is of a copy that is behind by 12 records, 120ms\n" {
+	if exit, out, err := run(t.Context(), "table", "get", "shop", "users", "u-1", "--admin", address); exit != 0 || !strings.Contains(out, "u-1") || err != "the answer is of a standby that is behind by 12 records, 120ms\n" {
 		t.Errorf("stale: got %d\n%s%s", exit, out, err)
 	}
 }
