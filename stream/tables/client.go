@@ -246,8 +246,7 @@ func setPage(v url.Values, limit int, cursor string) {
 	}
 }
 
-// call asks the first address that answers. What changes something goes on to the next address only if the one before
-// was not even connected to.
+// call asks one address after the other until one answers.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, body, answer any) error {
 	if err := checkLength(path, query); err != nil {
 		return err
@@ -256,17 +255,26 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	for _, address := range c.addresses {
 		response, err := c.do(ctx, address, method, path, query, body)
 		if err == nil {
-			return c.read(response, address, answer)
+			err = c.read(response, address, answer)
 		}
-		if ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
-		last = &UnreachableError{Address: address, Err: err}
-		if method != http.MethodGet && !notConnected(err) {
+		if last = err; !goesOn(err, method) {
 			break
 		}
 	}
 	return last
+}
+
+// goesOn says whether another process may be asked the same: this one is gone, and did nothing, or what it did can be done
+// again; or it has too much to do.
+func goesOn(err error, method string) bool {
+	if _, gone := errors.AsType[*UnreachableError](err); gone {
+		return method == http.MethodGet || notConnected(err)
+	}
+	refused, ok := errors.AsType[*Error](err)
+	return ok && refused.Code == Busy
 }
 
 // addressMax is how long the path and query of a question may be: processes take 64 kB, with all other headers.
@@ -291,6 +299,9 @@ func notConnected(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial"
 }
+
+// errCutOff says that an answer ended too early, as that of a process that is killed.
+var errCutOff = errors.New("its answer was cut off")
 
 // base is the URL of an address. A token is not sent where others could read it because somebody forgot to say https.
 func (c *Client) base(address string) (string, error) {
@@ -323,7 +334,7 @@ func (c *Client) do(ctx context.Context, address, method, path string, query url
 	}
 	base, err := c.base(address)
 	if err != nil {
-		return nil, err
+		return nil, &UnreachableError{Address: address, Err: err}
 	}
 	target := base + path
 	if len(query) > 0 {
@@ -339,14 +350,18 @@ func (c *Client) do(ctx context.Context, address, method, path string, query url
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	return c.http.Do(request)
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, &UnreachableError{Address: address, Err: err}
+	}
+	return response, nil
 }
 
 func (c *Client) read(response *http.Response, address string, answer any) error {
 	defer response.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(response.Body, answerMax))
 	if err != nil {
-		return fmt.Errorf("read the answer of %q: %w", address, err)
+		return &UnreachableError{Address: address, Err: fmt.Errorf("%w: %w", errCutOff, err)}
 	}
 	if response.StatusCode != http.StatusOK {
 		return refusal(response.StatusCode, raw)

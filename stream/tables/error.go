@@ -53,7 +53,10 @@ type UnreachableError struct {
 
 func (e *UnreachableError) Error() string {
 	why := e.wrong()
-	if why == "" {
+	switch {
+	case errors.Is(e.Err, errCutOff):
+		why = errCutOff.Error()
+	case why == "":
 		why = "nobody answers there"
 	}
 	return fmt.Sprintf("ask the process at %q: %s", e.Address, why)

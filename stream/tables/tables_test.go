@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
@@ -159,6 +161,64 @@ func TestTheClientFollowsNoRedirect(t *testing.T) {
 	client := tables.NewClient(tables.Options{Token: "secret"}, s.Listener.Addr().String())
 	if _, err := client.Tables(t.Context(), ""); err == nil {
 		t.Error("got an answer")
+	}
+}
+
+// TestTheClientGoesOnWhereAnAnswerIsToBeHad has a process that is killed while it answers, and one that is too busy.
+func TestTheClientGoesOnWhereAnAnswerIsToBeHad(t *testing.T) {
+	const entry = `{"key":"aw","value":"Nw==","time":"1970-01-01T00:00:00Z","partition":2,"by":"p"}`
+	killed := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(entry)))
+		_, _ = w.Write([]byte(entry[:20]))
+	}
+	refuses := func(code tables.Code) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_ = json.NewEncoder(w).Encode(tables.Error{Code: code, Message: "no"})
+		}
+	}
+	for _, tc := range []struct {
+		name         string
+		first        http.HandlerFunc
+		asks, writes bool // the next address
+	}{
+		{"killed while it answers", killed, true, false},
+		{"too busy", refuses(tables.Busy), true, true},
+		{"not ready", refuses(tables.NotReady), false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			first := httptest.NewServer(tc.first)
+			defer first.Close()
+			asked := 0
+			next := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch asked++; {
+				case r.Method == http.MethodPost:
+					_, _ = w.Write([]byte(`{"token":"t/0@1"}`))
+				case r.URL.Query().Has("watch"):
+					_, _ = fmt.Fprintf(w, "data: %s\n\n", entry)
+				default:
+					_, _ = w.Write([]byte(entry))
+				}
+			}))
+			defer next.Close()
+			client := tables.NewClient(tables.Options{}, first.Listener.Addr().String(), next.Listener.Addr().String())
+			if a, err := client.Table("t", "n").Get(t.Context(), []byte("k"), tables.Ask{}); (err == nil && string(a.Value) == "7") != tc.asks {
+				t.Errorf("asked: got %+v, %v", a, err)
+			}
+			asked = 0
+			if _, err := client.Produce(t.Context(), "t", tables.Record{}); (err == nil) != tc.writes || (asked > 0) != tc.writes {
+				t.Errorf("wrote: got %v, and the next one was asked %d times", err, asked)
+			}
+			if !tc.writes {
+				return
+			}
+			for c, err := range client.Table("t", "n").Watch(t.Context(), tables.Watch{}) {
+				if err != nil || string(c.Value) != "7" {
+					t.Errorf("watched: got %+v, %v", c, err)
+				}
+				break
+			}
+		})
 	}
 }
 

@@ -176,14 +176,15 @@ func (c *Client) open(ctx context.Context, path string, query url.Values) (*http
 	last := errNoAddress
 	for _, address := range c.addresses {
 		response, err := c.do(ctx, address, http.MethodGet, path, query, nil)
-		if err != nil {
-			last = &UnreachableError{Address: address, Err: err}
-			continue
-		}
-		if response.StatusCode == http.StatusOK {
+		if err == nil && response.StatusCode == http.StatusOK {
 			return response, nil
 		}
-		return nil, c.read(response, address, nil)
+		if err == nil {
+			err = c.read(response, address, nil)
+		}
+		if last = err; !goesOn(err, http.MethodGet) {
+			break
+		}
 	}
 	return nil, last
 }
