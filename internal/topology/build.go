@@ -42,7 +42,7 @@ const (
 	CodeTableKind        = "table-kind"         // a bolt reads a table that is kept in another way than it needs: with or without a history
 	CodeCoPartitioning   = "co-partitioning"    // topics that are worked on together have different numbers of partitions
 	CodeTableForgets     = "table-forgets"      // a table is made of a topic that forgets its records
-	CodeOrderLost        = "order-lost"         // a file's records lose their order of time before a bolt that goes by it
+	CodeOrderLost        = "order-lost"         // the records of files lose their order of time before a bolt that goes by it
 	CodeSinkForgets      = "sink-forgets"       // a topic would delete results for their age as soon as they are written
 )
 

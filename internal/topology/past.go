@@ -10,13 +10,15 @@ import (
 	"ravenswood.dev/internal/engine/store"
 )
 
-// past warns of two things that happen to records that say themselves when they happened, and come as fast as they can be
+// past warns of three things that happen to records that say themselves when they happened, and come as fast as they can be
 // read, as those of files do. They lose their order where several tasks work on them, and who goes by time takes them for
-// late. And topics keep them by their own time: what is older than the retention is deleted as soon as it is written.
+// late. Those of two spouts that meet are not read in step, which has the same effect. And topics keep them by their own time:
+// what is older than the retention is deleted as soon as it is written.
 //
-// Both are settled by declaring the topic: whoever did has been asked for the number.
+// The first and the last are settled by declaring the topic: whoever did has been asked for the number.
 func (c *checker) past(here at, p *Plan, g *graph) {
-	old := map[*node]string{} // sinks whose records are of the past, with the first spout that they come from
+	old := map[*node]string{}   // sinks whose records are of the past, with the first spout that they come from
+	met := map[*node][]string{} // bolts that go by time, with the spouts whose records of the past they work on
 	for _, s := range g.spouts {
 		if s.def.Times == nil || !s.read() {
 			continue
@@ -27,11 +29,23 @@ func (c *checker) past(here at, p *Plan, g *graph) {
 			case !w.timed:
 			case w.n.kind == component.KindSink && old[w.n] == "":
 				old[w.n] = s.name
-			case w.hopped && w.n.byTime():
-				late = append(late, w.n.name)
+			case w.n.byTime():
+				if !slices.Contains(met[w.n], s.name) {
+					met[w.n] = append(met[w.n], s.name)
+				}
+				if w.hopped {
+					late = append(late, w.n.name)
+				}
 			}
 		}
 		c.order(here, p, s, late)
+	}
+	for _, b := range g.bolts {
+		if len(met[b]) > 1 {
+			c.warnf(b.place(here), CodeOrderLost, "write them to topics first and let the topology read those, or give the bolt as much grace as they may be apart",
+				"plan bolt %q: spouts %q and %q are not read in step, and it goes by time: many records of one of them may come late", b.name, met[b][0], met[b][1])
+			break // the same is true of what follows
+		}
 	}
 	for _, s := range g.sinks {
 		if from := old[s]; from != "" {

@@ -60,6 +60,25 @@ func TestRecordsOfThePastNeedADeclaredTopic(t *testing.T) {
 	}
 }
 
+// Line 5 has the spouts, 6 the bolts.
+func TestSpoutsThatAreNotReadInStep(t *testing.T) {
+	const out = "  sinks: {out: {from: last, store: }}\n"
+	window := "{from: [a, b], keep: {keyed: true, stores: ['window:w']}}"
+	for name, c := range map[string]struct{ spouts, last, want string }{
+		"two files":                    {"a: {read: {time: at}}, b: {read: {time: at}}", window, `6:11 warning order-lost`},
+		"a file and a topic":           {"a: {read: {time: at}}, b: {topic: {name: b}}", window, ""},
+		"only one says when it was":    {"a: {read: {time: at}}, b: {read: {}}", window, ""},
+		"a bolt that goes not by time": {"a: {read: {time: at}}, b: {read: {time: at}}", "{from: [a, b], keep: {keyed: true, stores: [sum]}}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, problems := build(t, graph("t", "  spouts: {"+c.spouts+"}\n  bolts: {last: "+c.last+"}\n"+out))
+			if got := strings.Join(brief(problems), "; "); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 func TestTopicsThatTablesAreMadeOfForgetNothing(t *testing.T) {
 	_, _, problems := build(t, graph("t", "  spouts: {in: {read: {time: at}}, again: {topic: {name: users}}}\n"+
 		"  bolts: {b: {from: in, pass: }, table: {from: again, table: {}}}\n  sinks: {out: {from: b, topic: {name: users}}, rest: {from: table, store: }}\n"))
