@@ -86,7 +86,7 @@ func tellStory(t *testing.T, w *world) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, said := range []string{"o-3      refused: only 1 in stock", "o-4      payment declined", "o-2  asked twice, charged once, 1 e-mails", "it is the same: 4 orders"} {
+	for _, said := range []string{"o-3      refused: only 1 in stock", "o-4      payment declined", "o-2  asked twice, charged once, e-mailed once", "it is the same: 4 orders"} {
 		if !strings.Contains(out.String(), said) {
 			t.Errorf("the story does not say %q:\n%s", said, out)
 		}

@@ -182,7 +182,7 @@ func (t *story) count(context.Context) error {
 	_, letters := t.office.seen()
 	t.say("what provider and post office count:")
 	for _, id := range slices.Sorted(maps.Keys(asked)) {
-		t.say("%s  asked %s, charged %s, %d e-mails", id, times(asked[id]), times(charged[id]), letters[id])
+		t.say("%s  asked %s, charged %s, e-mailed %s", id, times(asked[id]), times(charged[id]), times(letters[id]))
 	}
 	if charged[fine] != 1 || charged[crashing] != 1 || len(charged) != 2 || !maps.Equal(charged, letters) {
 		return errors.New("count: an order was not charged and told of exactly once")

@@ -154,7 +154,11 @@ func findCommand(name, dir string) (string, error) {
 		return os.Executable()
 	}
 	if strings.ContainsRune(name, filepath.Separator) && !filepath.IsAbs(name) {
-		name = filepath.Join(dir, name)
+		file, err := filepath.Abs(filepath.Join(dir, name)) // "./users" in "." is "users", which would be looked for in the PATH
+		if err != nil {
+			return "", fmt.Errorf("find command %q: %w", name, err)
+		}
+		name = file
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {

@@ -307,6 +307,30 @@ func TestNewSaysWhatCannotStart(t *testing.T) {
 	}
 }
 
+// Joined with ".", "./users" would lose what says that it is a file, and be looked for in the PATH.
+func TestAFileIsACommandInWhicheverFolder(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "bin", "users")
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for _, c := range []struct{ name, dir string }{
+		{"./bin/users", ""}, {"bin/users", "."}, {"./users", "bin"}, {"./users", filepath.Join(dir, "bin")}, {file, "."}, {"../bin/users", "bin"},
+	} {
+		if got, err := findCommand(c.name, c.dir); err != nil || got != file {
+			t.Errorf("%s in %q: got %q (%v), want %q", c.name, c.dir, got, err, file)
+		}
+	}
+	t.Chdir("bin")
+	if got, err := findCommand("./users", "."); err != nil || got != file {
+		t.Errorf("in the current folder: got %q (%v), want %q", got, err, file)
+	}
+}
+
 func TestProcessesOfAService(t *testing.T) {
 	s := &api.Service{Metadata: api.Metadata{Name: "users"}, Spec: api.ServiceSpec{Versions: []api.ServiceVersion{
 		{Name: "v1", URL: "http://127.0.0.1:1"},
