@@ -84,6 +84,8 @@ func TestTablesSayWhatTheirValuesAre(t *testing.T) {
 	stream.From(topo, messages).GroupByKey().Count()
 	stream.From(topo, messages).ToTable()
 	stream.Aggregate(stream.From(topo, messages).GroupByKey(), stream.Float64(), func() float64 { return 0 }, func(_, _ string, so float64) float64 { return so }, stream.Named("mean"))
+	hourly := stream.CountWindows(stream.From(topo, messages).GroupByKey().Windowed(stream.Tumbling(time.Hour)), stream.Named("hourly"))
+	stream.Final(hourly, stream.Named("held-back")).Changes().ForEach(func(stream.Record[stream.Windowed[string], int64]) error { return nil })
 	plan, err := topo.Plan()
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +94,10 @@ func TestTablesSayWhatTheirValuesAre(t *testing.T) {
 	for _, table := range plan.Tables {
 		formats[table.Name] = table.Format
 	}
-	for name, want := range map[string]record.Format{"orders-table": record.JSON, "customers-global": record.JSON, "count": record.Int64, "mean": record.Float64, "table": record.Text} {
+	if _, ok := formats["held-back"]; ok {
+		t.Error("what is held back is no table")
+	}
+	for name, want := range map[string]record.Format{"hourly": record.Int64, "orders-table": record.JSON, "customers-global": record.JSON, "count": record.Int64, "mean": record.Float64, "table": record.Text} {
 		if got, ok := formats[name]; !ok || got != want {
 			t.Errorf("table %s holds %v, %v, want %v; all: %v", name, got, ok, want, formats)
 		}

@@ -153,7 +153,7 @@ func suppress[K, V any](s Table[K, V], op string, so aggregate.SuppressOptions, 
 	as := shapeOf(s.t, s.key, s.value)
 	n := &node{kind: boltNode, op: op, from: []input{s.input()}, outs: []output{{shape: as}}}
 	n.addLate()
-	n.shape = func() component.Shape { return component.Shape{Keyed: true, Stores: so.Stores()} }
+	n.shape = func() component.Shape { return component.Shape{Keyed: true, Private: true, Stores: so.Stores()} }
 	n.open = func(component.Env) (processor.Processor, error) { return aggregate.NewSuppress(so), nil }
 	s.t.add(n, o)
 	return Table[K, V]{t: s.t, at: source{n, 0}, key: s.key, value: s.value, windows: s.windows}

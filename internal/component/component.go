@@ -111,6 +111,8 @@ type Shape struct {
 	// Table says that the bolt turns its one source into a table; its first store is what can be asked for. If the
 	// source is a topic spout and the store is a plain key-value store, the topic is the changelog.
 	Table bool
+	// Private says that nobody else understands what the stores hold: there is nothing to ask for.
+	Private bool
 	// Global says that the table is kept whole in every process. Such a bolt emits nothing.
 	Global bool
 }

@@ -211,7 +211,7 @@ func (c *checker) globals(here at, p *Plan, g *graph) {
 func (c *checker) tables(p *Plan, g *graph) {
 	for _, b := range g.bolts {
 		i := b.asked()
-		if i < 0 {
+		if i < 0 || b.shape.Private {
 			continue
 		}
 		t := Table{Name: b.name, Stage: b.stage, Store: b.shape.Stores[i], Format: flowing(b), Show: b.def.Show}
