@@ -48,6 +48,9 @@ func TestTheFirstOfEqualRecordsGoesThrough(t *testing.T) {
 			if have := strings.Join(out, " "); have != c.want {
 				t.Errorf("have %s, want %s", have, c.want)
 			}
+			if gone := len(c.in) - len(out); k.Drops["duplicate"] != gone || k.Counted() != uint64(gone) {
+				t.Errorf("%v were told and %d counted, want %d", k.Drops, k.Counted(), gone)
+			}
 		})
 	}
 }

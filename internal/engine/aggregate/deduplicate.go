@@ -50,8 +50,12 @@ type Deduplicate struct {
 	o    DeduplicateOptions
 	ctx  processor.Context
 	seen store.Windows
+	tell func(reason string)
 	buf  []byte
 }
+
+// reasonDuplicate is why a record is dropped, as it is counted.
+const reasonDuplicate = "duplicate"
 
 var _ processor.Processor = (*Deduplicate)(nil)
 
@@ -63,7 +67,10 @@ func (d *Deduplicate) Open(c processor.Context) error {
 	if err := d.o.Check(); err != nil {
 		return err
 	}
-	d.ctx, d.seen = c, c.Windows(own(c, StoreMain))
+	d.ctx, d.seen, d.tell = c, c.Windows(own(c, StoreMain)), func(string) {}
+	if counter, ok := c.(interface{ Dropped(reason string) }); ok { // an optional power
+		d.tell = counter.Dropped
+	}
 	return nil
 }
 
@@ -84,6 +91,7 @@ func (d *Deduplicate) Process(_ int, r *record.Record) error {
 	key := d.key(r.Key, id)
 	for range d.seen.Fetch(key, r.Time.Add(-d.o.Within), r.Time.Add(d.o.Within)) {
 		d.dropped.Add(1)
+		d.tell(reasonDuplicate)
 		return nil
 	}
 	d.seen.Put(key, r.Time, 0, store.Entry{Value: []byte{1}, Time: r.Time})
