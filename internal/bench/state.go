@@ -66,7 +66,11 @@ func stateful(ctx context.Context, o Options, name string, s subject, raw rawLoo
 		s.spouts, raw.rows = strings.ReplaceAll(s.spouts, "TABLE", table), table
 		total *= 2
 	}
-	if err := c.fillKeys(ctx, o, in, rand.Uint64); err != nil {
+	keys := uint64(stateKeys)
+	if raw.table { // each of them has a row
+		keys = min(keys, uint64(o.Records))
+	}
+	if err := c.fillKeys(ctx, o, in, func() uint64 { return 1 + rand.Uint64N(keys) }); err != nil {
 		return nil, err
 	}
 	measure := func(turn int) (ours, theirs float64, got outcome, err error) {
