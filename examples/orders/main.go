@@ -14,11 +14,12 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	brokers := flag.String("brokers", os.Getenv("RAVEN_BROKERS"), "Kafka cluster, host:port,...; without, the first service brings the embedded broker")
 	flag.Parse()

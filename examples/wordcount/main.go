@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
 	"ravenswood.dev/stream"
 )
@@ -35,7 +36,7 @@ func wordcount() *stream.Topology {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	brokers := flag.String("brokers", os.Getenv("RAVEN_BROKERS"), "Kafka cluster, host:port,...; without, the embedded broker")
 	flag.Parse()

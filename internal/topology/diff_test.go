@@ -142,3 +142,23 @@ func TestAddressesArePrintedWithoutPasswords(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+// A program may say how many partitions a topic has and nothing else: what a table needs of a new topic is up to the plan.
+func TestANewTopicOfWhichAPartIsOpenIsMadeAsThePlanNeedsIt(t *testing.T) {
+	set, plans := mustBuild(t, graph("t", "  spouts: {in: {topic: {name: a}}}\n  sinks: {out: {from: in, topic: {name: b}}}\n"),
+		head+"kind: Topic\nmetadata: {name: a}\nspec: {partitions: 3}\n", head+"kind: Topic\nmetadata: {name: b}\n")
+	for i := range set.Topics {
+		set.Topics[i].Open.Retention = true
+	}
+	for i, topic := range plans[0].Topics {
+		if topic.Name == "a" { // as it is planned for a table
+			plans[0].Topics[i].Open.Retention = true
+			plans[0].Topics[i].Spec.Cleanup, plans[0].Topics[i].Spec.Retention = "compact", 0
+		}
+	}
+	for _, c := range topology.Diff(plans, set, topology.Observed{}).Topics {
+		if c.Name == "a" && (c.Spec.Cleanup != "compact" || c.Spec.Retention != 0 || c.Partitions != 3) {
+			t.Errorf("made as %+v with %d partitions", c.Spec, c.Partitions)
+		}
+	}
+}

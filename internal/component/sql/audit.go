@@ -40,7 +40,7 @@ func (s *sink) columnOf(field string) (string, bool) {
 }
 
 func (s *sqliteStore) each(ctx context.Context, column string, visit func(text string) error) error {
-	rows, err := s.db.QueryContext(ctx, fmt.Sprintf("SELECT CAST(%[1]s AS TEXT) FROM %[2]s WHERE %[1]s IS NOT NULL", quote(column), quote(s.config.Table)))
+	rows, err := s.db.QueryContext(ctx, fmt.Sprintf("SELECT CAST(%[1]s AS TEXT) FROM %[2]s WHERE %[1]s IS NOT NULL", quote(column), quote(s.config.Table))) //nolint:rowserrcheck // eachText asks
 	if err != nil {
 		return err
 	}
