@@ -11,8 +11,8 @@ import (
 // horizon is where the logs of the inputs ended when somebody looked: open transactions included, since what they hold
 // may be older than what is waiting here.
 type horizon struct {
-	asked time.Time // before this the answer says nothing about what was there
-	ends  map[kafka.TopicPartition]int64
+	asked time.Time                            // before this the answer says nothing about what was there
+	ends  map[kafka.TopicPartition]int64       // of those whose leader has answered
 	ahead map[kafka.TopicPartition]kafka.Ahead // of those in doubt
 }
 
@@ -42,7 +42,10 @@ func (d *doubts) take() map[kafka.TopicPartition]int64 {
 
 // horizonEvery is how often the log is asked at most. Whoever waits for an answer waits with everything it could go on
 // with, so one answer serves many records.
-const horizonEvery = 5 * time.Millisecond
+const (
+	horizonEvery = 5 * time.Millisecond
+	horizonAgain = 100 * time.Millisecond // where some have not answered
+)
 
 // watchHorizon looks where the logs end whenever a session wants to know, and wakes all of them.
 func (e *Engine) watchHorizon(ctx context.Context) {
@@ -60,25 +63,29 @@ func (e *Engine) watchHorizon(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		e.lookAtHorizon(ctx, topics)
-		if !sleep(ctx, horizonEvery) {
+		pause := horizonEvery
+		if !e.lookAtHorizon(ctx, topics) {
+			pause = horizonAgain
+		}
+		if !sleep(ctx, pause) {
 			return
 		}
 	}
 }
 
-func (e *Engine) lookAtHorizon(ctx context.Context, topics []string) {
+// lookAtHorizon says whether all have answered. Where a partition has no leader, only those wait who read it.
+func (e *Engine) lookAtHorizon(ctx context.Context, topics []string) (all bool) {
 	bound, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	inDoubt := e.doubts.take()
 	asked := time.Now()
-	ends, err := e.admin.EndOffsets(bound, topics...)
+	ends, all, err := e.admin.KnownEnds(bound, topics...)
 	if err != nil {
-		return // whoever waits asks again at its next tick
+		return false // whoever waits asks again at its next tick
 	}
 	ahead, err := e.admin.Ahead(bound, inDoubt)
-	if err != nil {
-		return
+	if err != nil { // those in doubt ask again, the others go on
+		ahead, all = nil, false
 	}
 	e.horizon.Store(&horizon{asked, ends, ahead})
 	for _, w := range e.workers {
@@ -87,6 +94,7 @@ func (e *Engine) lookAtHorizon(ctx context.Context, topics []string) {
 		default:
 		}
 	}
+	return all
 }
 
 // moreOn says whether to wait for records of a task: they were on the log when it was last looked at, or nobody has looked
@@ -98,7 +106,11 @@ func (e *Engine) moreOn(t *task, since time.Time) wait {
 	if h == nil || !h.asked.After(since) {
 		return e.look(t, tp)
 	}
-	if h.ends[tp] <= e.position(t, tp) {
+	end, known := h.ends[tp]
+	if !known {
+		return e.look(t, tp)
+	}
+	if end <= e.position(t, tp) {
 		return noWait
 	}
 	if !t.silent {

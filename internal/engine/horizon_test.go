@@ -29,6 +29,7 @@ func TestMoreIsOnTheLogUnlessALookAfterTheRecordSaysOtherwise(t *testing.T) {
 		{name: "looked later, one is not read", horizon: at(time.Nanosecond, 6), next: 5, more: untilRead},
 		{name: "nothing was read, and the log begins at its end", horizon: at(time.Nanosecond, 9), next: -1, begin: 9},
 		{name: "nothing was read, and the log holds one", horizon: at(time.Nanosecond, 9), next: -1, begin: 8, more: untilRead},
+		{name: "looked later, its leader is away", horizon: &horizon{asked: came.Add(1)}, next: 5, more: untilLooked, wanted: true},
 		{name: "an empty log", horizon: at(time.Nanosecond, 0), next: -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -24,11 +24,11 @@ func (s *session) releaseUnit(u *unit, now time.Time) {
 func (s *session) releaseInOrder(u *unit, now time.Time) {
 	for {
 		t, wait := u.next(s.w.engine.moreOn)
-		u.unsure = wait == untilLooked
+		if wait != noWait && u.starved.IsZero() {
+			u.starved = now
+		}
+		u.unsure = wait == untilLooked && now.Sub(u.starved) < unsureMax
 		if wait != noWait {
-			if u.starved.IsZero() {
-				u.starved = now
-			}
 			if now.Sub(u.starved) < starvedMax || !u.doubt() {
 				return
 			}
@@ -53,6 +53,10 @@ func (s *session) releaseInOrder(u *unit, now time.Time) {
 // that can be read is waited for however long it takes. Time alone says nothing: the process may have been stopped, or
 // the broker away, and whoever goes on then makes late what is not.
 const starvedMax = 10 * time.Second
+
+// unsureMax is how long a look at the log is thought to take milliseconds. After that somebody is away, and reading goes on as if
+// the log had more.
+const unsureMax = time.Second
 
 // wait is what a unit waits for before it works on its next record.
 type wait uint8

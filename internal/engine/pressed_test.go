@@ -16,11 +16,13 @@ func TestNothingIsPausedForALookAtTheLog(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		until         wait
+		since         time.Duration // it waits
 		paused, press bool
 	}{
-		{"nothing is waited for", noWait, true, false},
-		{"the other input has more", untilRead, true, true},
-		{"somebody looks at the log", untilLooked, false, false},
+		{"nothing is waited for", noWait, 0, true, false},
+		{"the other input has more", untilRead, 0, true, true},
+		{"somebody looks at the log", untilLooked, 0, false, false},
+		{"the look takes long", untilLooked, time.Second, true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			full := &task{id: partition{"full", 0}, input: &topology.Input{Name: "full"}, ring: make([]*entry, 4)}
@@ -32,6 +34,7 @@ func TestNothingIsPausedForALookAtTheLog(t *testing.T) {
 			full.unit, other.unit = u, u
 			s := pausing(t, u, c.until)
 			s.releaseUnit(u, time.Unix(2, 0))
+			s.releaseUnit(u, time.Unix(2, 0).Add(c.since))
 			if full.paused != c.paused {
 				t.Errorf("the full partition is paused: %v, want %v", full.paused, c.paused)
 			}
@@ -47,7 +50,7 @@ func pausing(t *testing.T, u *unit, says wait) *session {
 	t.Helper()
 	e := &Engine{wantHorizon: make(chan struct{}, 1)}
 	if says != untilLooked {
-		ends := make(map[kafka.TopicPartition]int64)
+		ends := map[kafka.TopicPartition]int64{{Topic: "other"}: 0}
 		if says == untilRead {
 			ends[kafka.TopicPartition{Topic: "other"}] = 1
 		}

@@ -37,6 +37,31 @@ func (a *Admin) StartOffsets(ctx context.Context, topics ...string) (map[TopicPa
 	return a.list(ctx, "start", a.admin.ListStartOffsets, topics)
 }
 
+// KnownEnds is EndOffsets of those partitions that answer: others, whose leader is away, are missing, and all says whether
+// there are such. It asks once.
+func (a *Admin) KnownEnds(ctx context.Context, topics ...string) (ends map[TopicPartition]int64, all bool, err error) {
+	if len(topics) == 0 { // no topics would mean all topics
+		return nil, true, nil
+	}
+	return known(a.admin.ListEndOffsets(ctx, topics...))
+}
+
+// known takes from an answer what can be used of it.
+func known(listed kadm.ListedOffsets, err error) (ends map[TopicPartition]int64, all bool, failed error) {
+	if parts := (*kadm.ShardErrors)(nil); err != nil && (!errors.As(err, &parts) || parts.AllFailed) {
+		return nil, false, fmt.Errorf("list end offsets: %w", err)
+	}
+	ends, all = make(map[TopicPartition]int64), err == nil
+	listed.Each(func(o kadm.ListedOffset) {
+		if o.Err != nil {
+			all = false
+			return
+		}
+		ends[TopicPartition{o.Topic, o.Partition}] = o.Offset
+	})
+	return ends, all, nil
+}
+
 func (a *Admin) list(ctx context.Context, what string, list listOffsets, topics []string) (map[TopicPartition]int64, error) {
 	offsets := map[TopicPartition]int64{}
 	if len(topics) == 0 { // no topics would mean all topics
